@@ -1,0 +1,74 @@
+# `make demo` and `make test` do all the set-up on a fresh machine; `make help` lists every target.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+RECIPE ?= sample
+STORE ?= data/stores/$(RECIPE)
+RUN ?= runs/$(RECIPE)
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint types layers cache verify train evaluate compare predict inspect bench weights clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@echo
+	@echo "  RECIPE=$(RECIPE) STORE=$(STORE) RUN=$(RUN); further options in ARGS='--set key=value'"
+
+setup: $(VENV)/.installed ## create .venv and install everything into it (about 3 minutes, 6 GB)
+
+# torch and torchvision are asked for in one command, so that pip picks builds that match.
+$(VENV)/.installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch torchvision -e '.[retrieval,minilm,dev]'
+	@touch $@
+
+demo: setup ## make the sample world, build its stores, train, evaluate, and write the report (under 6 minutes)
+	$(BIN)/ramie demo
+
+test: setup ## run the default test suite (no network, no GPU)
+	$(BIN)/python -m pytest -q $(ARGS)
+
+check: lint types layers test ## everything that must pass before a commit
+
+lint: setup ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup ## mypy, strict
+	$(BIN)/mypy
+
+layers: setup ## pipelines -> retrieval | model -> cache
+	$(BIN)/lint-imports
+
+cache: setup ## build the store of RECIPE (resumes)
+	$(BIN)/ramie build $(RECIPE) --store $(STORE) $(ARGS)
+
+verify: setup ## check every byte of STORE
+	$(BIN)/ramie verify $(STORE) $(ARGS)
+
+train: setup ## train RECIPE on STORE into RUN (resumes)
+	$(BIN)/ramie train $(RECIPE) --store $(STORE) --out $(RUN) $(ARGS)
+
+evaluate: setup ## score RUN on the test split
+	$(BIN)/ramie evaluate $(RUN) $(ARGS)
+
+compare: setup ## train and compare several systems on STORE
+	$(BIN)/ramie compare $(RECIPE) --store $(STORE) $(ARGS)
+
+predict: setup ## entities or relation of a new post: make predict RUN=... ARGS='--text "..."'
+	$(BIN)/ramie predict $(RUN) $(ARGS)
+
+inspect: setup ## write one HTML page that shows what STORE holds
+	$(BIN)/ramie inspect $(STORE) $(ARGS)
+
+bench: setup ## measure building, reading and training; ratios within one run
+	$(BIN)/ramie bench $(ARGS)
+
+weights: setup ## remake the tiny weights of the sample world (about 10 minutes)
+	$(BIN)/python -m pipelines.sample.train_weights $(ARGS)
+
+clean: ## remove what the demo made; keeps .venv
+	rm -rf data/sample data/stores/sample data/stores/sample-relations runs/sample runs/sample-relations

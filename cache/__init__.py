@@ -1,0 +1,89 @@
+"""The contract between the two halves of RAMIE: what a store holds, how it is written and read.
+
+Built stores are data and live elsewhere (``data/stores/...``); this package only knows their form.
+"""
+
+from __future__ import annotations
+
+from cache.errors import (
+    InputError,
+    ProviderUnavailable,
+    RamieError,
+    StoreDamaged,
+    StoreError,
+    StoreMismatch,
+)
+from cache.keys import canonical_json, content_key, fingerprint, is_content_key
+from cache.manifest import MANIFEST_NAME, Manifest, differing_keys, read_manifest
+from cache.reader import EvidenceItem, Features, StoreReader, features_of
+from cache.recordings import Recording, Recordings
+from cache.records import (
+    LEVELS,
+    MODALITIES,
+    STREAMS,
+    Dropped,
+    Evidence,
+    Example,
+    Hit,
+    Level,
+    Media,
+    Modality,
+    Observation,
+    Post,
+    Query,
+    Region,
+    Relation,
+    Span,
+    StoredExample,
+    Vector,
+)
+from cache.schema import SCHEMA_VERSION
+from cache.store import open_store
+from cache.verify import VerifyReport, verify_store
+from cache.writer import StoreWriter
+
+__all__ = [
+    "LEVELS",
+    "MANIFEST_NAME",
+    "MODALITIES",
+    "SCHEMA_VERSION",
+    "STREAMS",
+    "Dropped",
+    "Evidence",
+    "EvidenceItem",
+    "Example",
+    "Features",
+    "Hit",
+    "InputError",
+    "Level",
+    "Manifest",
+    "Media",
+    "Modality",
+    "Observation",
+    "Post",
+    "ProviderUnavailable",
+    "Query",
+    "RamieError",
+    "Recording",
+    "Recordings",
+    "Region",
+    "Relation",
+    "Span",
+    "StoreDamaged",
+    "StoreError",
+    "StoreMismatch",
+    "StoreReader",
+    "StoreWriter",
+    "StoredExample",
+    "Vector",
+    "VerifyReport",
+    "canonical_json",
+    "content_key",
+    "differing_keys",
+    "features_of",
+    "fingerprint",
+    "is_content_key",
+    "open_store",
+    "read_manifest",
+    "verify_store",
+]

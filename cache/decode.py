@@ -1,0 +1,219 @@
+"""Arrow tables back to records; everything that a file says is checked, because files are data."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any, Final, cast
+
+import numpy as np
+import pyarrow as pa
+
+from cache.errors import StoreDamaged
+from cache.keys import is_content_key
+from cache.records import (
+    LEVELS,
+    MODALITIES,
+    Dropped,
+    Evidence,
+    Example,
+    Hit,
+    Level,
+    Media,
+    Modality,
+    Observation,
+    Post,
+    Region,
+    Span,
+    Vector,
+)
+
+_PHOTO_STATUSES: Final = frozenset(("ok", "none", "missing", "unreadable"))
+# pyarrow is untyped: what `to_pylist` returns is checked by the schema, not by mypy.
+Columns = dict[str, list[Any]]
+
+
+def decode_examples(table: pa.Table, dim: int | None) -> list[tuple[Example, Observation]]:
+    """Return the posts of a part of the table ``examples``.
+
+    Args:
+        table: has the schema of ``examples``.
+        dim: length that every embedding must have.
+
+    Raises:
+        StoreDamaged: a value that no writer of this project would have written.
+    """
+    plain = _plain(table, ("photo_embedding", "sentence_embedding", "region_embeddings"))
+    photos = _vectors(table, "photo_embedding", dim)
+    sentences = _vectors(table, "sentence_embedding", dim)
+    crops = _vector_lists(table, "region_embeddings", dim)
+    return [
+        _example(plain, row, photos[row], sentences[row], crops[row])
+        for row in range(table.num_rows)
+    ]
+
+
+def decode_evidence(table: pa.Table, dim: int | None) -> list[tuple[str, Evidence]]:
+    """Return (example id, evidence) of a part of the table ``evidence``."""
+    plain = _plain(table, ("embedding",))
+    vectors = _vectors(table, "embedding", dim)
+    return [
+        (
+            plain["example_id"][row],
+            Evidence(
+                hit=_hit(plain, row, vectors[row]),
+                rank=plain["rank"][row],
+                fused_score=plain["fused_score"][row],
+            ),
+        )
+        for row in range(table.num_rows)
+    ]
+
+
+def decode_dropped(table: pa.Table) -> list[tuple[str, Dropped]]:
+    """Return (example id, dropped hit) of a part of the table ``dropped``."""
+    plain = _plain(table, ())
+    return [
+        (
+            plain["example_id"][row],
+            Dropped(_hit(plain, row, None), plain["step"][row], plain["reason"][row]),
+        )
+        for row in range(table.num_rows)
+    ]
+
+
+def decode_media(table: pa.Table) -> list[tuple[Media, int]]:
+    """Return (image, index of the shard with its bytes); ``data`` is empty where it is elsewhere.
+
+    The bytes are not compared with the key here: `check_media` does it for the image that is used.
+    """
+    plain = _plain(table, ())
+    return [
+        (
+            Media(
+                key=_key(plain["key"][row]),
+                data=plain["data"][row] or b"",
+                format=plain["format"][row],
+                width=plain["width"][row],
+                height=plain["height"][row],
+            ),
+            plain["stored_in"][row],
+        )
+        for row in range(table.num_rows)
+    ]
+
+
+def _plain(table: pa.Table, without: Sequence[str]) -> Columns:
+    columns: Columns = {}
+    for name in table.column_names:
+        if name not in without:
+            try:
+                columns[name] = table.column(name).to_pylist()
+            except (pa.ArrowException, UnicodeDecodeError) as error:
+                raise StoreDamaged(f"the column {name} cannot be decoded: {error}") from error
+    return columns
+
+
+def _example(
+    plain: Columns, row: int, photo: Vector | None, sentence: Vector | None, crops: list[Any]
+) -> tuple[Example, Observation]:
+    name = plain["example_id"][row]
+    status, photo_key = plain["photo_status"][row], plain["photo_key"][row]
+    regions = plain["regions"][row]
+    if status not in _PHOTO_STATUSES or len(crops) != len(regions):
+        raise StoreDamaged(f"{name!r}: photo status {status!r} or its regions make no sense")
+    post = Post(
+        example_id=name,
+        tokens=tuple(plain["tokens"][row]),
+        photo_name=plain["photo_name"][row],
+        head=_mention(plain["head"][row]),
+        tail=_mention(plain["tail"][row]),
+    )
+    entities = plain["entities"][row]
+    spans = None if entities is None else tuple(Span(**entity) for entity in entities)
+    observation = Observation(
+        post=post,
+        photo_key=None if photo_key is None else _key(photo_key),
+        photo_status=status,
+        photo_embedding=photo,
+        sentence_embedding=sentence,
+        regions=tuple(_region(*pair) for pair in zip(regions, crops, strict=True)),
+    )
+    return Example(post, plain["split"][row], spans, plain["relation"][row]), observation
+
+
+def _mention(value: dict[str, int] | None) -> Span | None:
+    return None if value is None else Span(value["start"], value["end"])
+
+
+def _region(value: dict[str, Any], embedding: Vector | None) -> Region:
+    box = (value["left"], value["top"], value["right"], value["bottom"])
+    return Region(box, value["label"], value["confidence"], embedding)
+
+
+def _hit(plain: Columns, row: int, embedding: Vector | None) -> Hit:
+    level, modality, key = (plain[name][row] for name in ("level", "modality", "media_key"))
+    if level not in LEVELS or modality not in MODALITIES:
+        raise StoreDamaged(f"a hit has level {level!r} and modality {modality!r}")
+    return Hit(
+        level=cast(Level, level),
+        modality=cast(Modality, modality),
+        region_index=plain["region_index"][row],
+        provider=plain["provider"][row],
+        document_id=plain["document_id"][row],
+        rank=plain["hit_rank"][row],
+        provider_score=plain["provider_score"][row],
+        text=plain["text"][row],
+        media_key=None if key is None else _key(key),
+        title=plain["title"][row],
+        url=plain["url"][row],
+        retrieved_at=plain["retrieved_at"][row],
+        query_key=plain["query_key"][row],
+        relevance=plain["relevance"][row],
+        consistency=plain["consistency"][row],
+        embedding=embedding,
+    )
+
+
+def _key(key: str) -> str:
+    if not is_content_key(key):
+        raise StoreDamaged(f"{key!r} is no image key")
+    return key
+
+
+def _vectors(table: pa.Table, name: str, dim: int | None) -> list[Vector | None]:
+    return _vectors_of(_whole(table, name), name, dim)
+
+
+def _vector_lists(table: pa.Table, name: str, dim: int | None) -> list[list[Vector | None]]:
+    column = _whole(table, name)
+    offsets = column.offsets.to_numpy()
+    first = offsets[0]
+    inner = _vectors_of(column.values.slice(first, offsets[-1] - first), name, dim)
+    ends = (offsets - first).tolist()
+    return [inner[start:end] for start, end in itertools.pairwise(ends)]
+
+
+def _whole(table: pa.Table, name: str) -> pa.ListArray:
+    column = table.column(name)
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _vectors_of(column: pa.ListArray, name: str, dim: int | None) -> list[Vector | None]:
+    """Return one read-only vector per row, without a Python object per number."""
+    offsets = column.offsets.to_numpy()
+    first = offsets[0]
+    values = column.values.slice(first, offsets[-1] - first).to_numpy(zero_copy_only=False)
+    with np.errstate(over="ignore"):
+        exact = values.astype(np.float16).astype(np.float32)
+    # NaN is unequal to itself, and an infinity passes, so it is asked for as well.
+    if not (np.array_equal(exact, values) and np.isfinite(exact).all()):
+        raise StoreDamaged(f"the column {name} holds NaN, an infinity, or more than float16 can")
+    ends = (offsets - first).tolist()
+    vectors: list[Vector | None] = []
+    for row, there in enumerate(column.is_valid().to_pylist()):
+        start, end = ends[row], ends[row + 1]
+        if there and end - start != dim:
+            raise StoreDamaged(f"the column {name} holds {end - start} numbers where {dim} belong")
+        vectors.append(values[start:end] if there else None)
+    return vectors

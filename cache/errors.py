@@ -1,0 +1,35 @@
+"""Errors, grouped by what the caller does next.
+
+RamieError
+├── InputError            fix the data, the recipe or the call
+├── StoreError            the store cannot be used as it is
+│   ├── StoreDamaged      restore or rebuild what the message names
+│   └── StoreMismatch     another schema or recipe: rebuild, or use the matching one
+└── ProviderUnavailable   ask again later; never an empty answer
+"""
+
+from __future__ import annotations
+
+
+class RamieError(Exception):
+    """Base of every error that a user can act on; its text says what is wrong and the way out."""
+
+
+class InputError(RamieError):
+    """Data, recipe or call is wrong: the message names file, line or key, and the way out."""
+
+
+class StoreError(RamieError):
+    """A store cannot be used as it is."""
+
+
+class StoreDamaged(StoreError):
+    """Bytes on disk are not what the manifest promises."""
+
+
+class StoreMismatch(StoreError):
+    """The store was made by another schema or by another recipe."""
+
+
+class ProviderUnavailable(RamieError):
+    """A provider could not answer (timeout, quota, missing index). Not the same as no hits."""

@@ -1,0 +1,64 @@
+"""Fingerprints of settings and keys of bytes: how the same thing gets the same name everywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Final
+
+from cache.errors import InputError
+
+_KEY: Final = re.compile(r"[0-9a-f]{64}")
+
+
+def canonical_json(value: object) -> str:
+    """Return ``value`` as JSON with sorted keys, no spaces and no escapes but the required ones.
+
+    Raises:
+        InputError: ``value`` holds NaN, an infinity, a key that is not text, or is not JSON.
+    """
+    _check_keys(value)
+    try:
+        return json.dumps(
+            value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        )
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"cannot fingerprint this value: {error}. "
+            "Use only text, finite numbers, booleans, None, lists and dictionaries."
+        ) from error
+
+
+def _check_keys(value: object) -> None:
+    """Refuse dictionary keys that JSON would turn into text (1 and "1" would collide)."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                raise InputError(
+                    f"cannot fingerprint a dictionary with the key {key!r}. Use text keys only."
+                )
+            _check_keys(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _check_keys(inner)
+
+
+def fingerprint(value: object) -> str:
+    """Return the SHA-256 (64 lower-case hex digits) of the canonical JSON of ``value``.
+
+    Raises:
+        InputError: ``value`` is not JSON, see `canonical_json`.
+    """
+    # A lone surrogate cannot be encoded; it is kept apart instead of failing deep in a build.
+    return content_key(canonical_json(value).encode("utf-8", errors="surrogatepass"))
+
+
+def content_key(data: bytes) -> str:
+    """Return the SHA-256 (64 lower-case hex digits) of ``data``."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def is_content_key(text: str) -> bool:
+    """Return True if ``text`` has the form of a `content_key`."""
+    return _KEY.fullmatch(text) is not None

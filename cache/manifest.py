@@ -1,0 +1,206 @@
+"""The manifest: what a store consists of, written last, so that its presence means complete.
+
+The manifest carries a hash of itself: an edit by hand is noticed. There are no dates and no
+machine names in it, so that building twice gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+
+from cache.errors import InputError, StoreDamaged, StoreMismatch
+from cache.files import inner_path, write_atomically
+from cache.keys import canonical_json, fingerprint
+from cache.schema import SCHEMA_VERSION, TABLES, Table
+
+MANIFEST_NAME: Final = "manifest.json"
+SHARD_PATH: Final = re.compile(
+    r"(examples|evidence|dropped|media)/part-([0-9]{5,9})-([0-9a-f]{12})\.parquet"
+)
+_MAX_MANIFEST_BYTES: Final = 256 << 20
+_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_Count = Annotated[int, Field(ge=0, lt=1 << 53)]
+
+
+class _Entry(BaseModel):
+    """Frozen, strict, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class FileEntry(_Entry):
+    """One shard file, as it must be found on disk."""
+
+    path: str
+    rows: _Count
+    size_bytes: _Count
+    sha256: _Sha256
+
+
+class ShardEntry(_Entry):
+    """One shard: four files, and the posts that could not be finished.
+
+    Attributes:
+        index: place of the shard in the store.
+        embedding_dim: length of every embedding in it; None where it has none.
+        unfinished: ids of posts of which a provider could not be asked; they have no row.
+        files: one file for each table.
+    """
+
+    index: _Count
+    embedding_dim: Annotated[int, Field(ge=1, le=1 << 20)] | None
+    unfinished: tuple[str, ...]
+    files: dict[Table, FileEntry]
+
+    @model_validator(mode="after")
+    def _named_by_content(self) -> ShardEntry:
+        if set(self.files) != set(TABLES):
+            raise ValueError(f"shard {self.index} must list {', '.join(TABLES)}")
+        for table, file in self.files.items():
+            if file.path != shard_path(table, self.index, file.sha256):
+                raise ValueError(f"shard {self.index} names {file.path!r} as its {table} file")
+        return self
+
+
+class Manifest(_Entry):
+    """All that a store promises.
+
+    Attributes:
+        schema_version: of the tables.
+        identity: what decided the content: settings, fingerprints, code version, models.
+        shards: in order of index, none missing.
+        counters: what the builder counted.
+    """
+
+    schema_version: int
+    identity: dict[str, JsonValue]
+    shards: tuple[ShardEntry, ...]
+    counters: dict[str, JsonValue]
+
+    @model_validator(mode="after")
+    def _complete(self) -> Manifest:
+        if [shard.index for shard in self.shards] != list(range(len(self.shards))):
+            raise ValueError("the shards are not numbered 0, 1, 2, ...")
+        if len({shard.embedding_dim for shard in self.shards} - {None}) > 1:
+            raise ValueError("the shards have embeddings of different lengths")
+        return self
+
+    @property
+    def fingerprint(self) -> str:
+        """The hash that the manifest carries: it stands for every byte of the store."""
+        return fingerprint(self.model_dump(mode="json"))
+
+    @property
+    def embedding_dim(self) -> int | None:
+        """Length of every embedding in the store; None where it has none."""
+        dims = {shard.embedding_dim for shard in self.shards} - {None}
+        return dims.pop() if dims else None
+
+    @property
+    def num_examples(self) -> int:
+        """Posts in the store."""
+        return sum(shard.files["examples"].rows for shard in self.shards)
+
+    @property
+    def unfinished(self) -> tuple[str, ...]:
+        """Ids of the posts that a provider left unanswered, in order of shards."""
+        return tuple(name for shard in self.shards for name in shard.unfinished)
+
+
+def shard_path(table: Table, index: int, sha256: str) -> str:
+    """Return the path of a shard file below its store: named by its content."""
+    return f"{table}/part-{index:05d}-{sha256[:12]}.parquet"
+
+
+def locate(root: Path, file: FileEntry) -> Path:
+    """Return where ``file`` of the store ``root`` lies; the form of the path is checked again."""
+    return inner_path(root, file.path, SHARD_PATH)
+
+
+def write_manifest(root: Path, manifest: Manifest) -> None:
+    """Write the manifest atomically, with its own hash; an equal one is left alone."""
+    content = manifest.model_dump(mode="json")
+    content["sha256"] = manifest.fingerprint
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1)
+    data = (text + "\n").encode()
+    path = root / MANIFEST_NAME
+    if not path.is_file() or path.read_bytes() != data:
+        write_atomically(path, data)
+
+
+def read_manifest(root: Path) -> Manifest:
+    """Return the manifest of the store at ``root``.
+
+    Raises:
+        StoreDamaged: there is none, or it was cut, edited or does not follow the format.
+        StoreMismatch: it follows another schema.
+    """
+    path = root / MANIFEST_NAME
+    text = _read_text(path)
+    try:
+        content = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise StoreDamaged(_broken(path, f"it is not JSON ({error})")) from error
+    if not isinstance(content, dict):
+        raise StoreDamaged(_broken(path, "it is not an object"))
+    found = content.get("schema_version")
+    if isinstance(found, bool) or found != SCHEMA_VERSION:
+        raise StoreMismatch(
+            f"{path} has schema {found!r}, but this checkout reads schema {SCHEMA_VERSION}. "
+            "Build the store again, or use the code version named in the manifest."
+        )
+    claimed = content.pop("sha256", None)
+    try:
+        if claimed != fingerprint(content):
+            why = "its own hash does not fit: it was edited or damaged"
+            raise StoreDamaged(_broken(path, why))
+        return Manifest.model_validate_json(canonical_json(content))
+    except ValidationError as error:
+        raise StoreDamaged(_broken(path, str(error.errors()[0]["msg"]))) from error
+    except (InputError, UnicodeError, RecursionError) as error:
+        raise StoreDamaged(_broken(path, str(error))) from error
+
+
+def differing_keys(
+    ours: Mapping[str, JsonValue], theirs: Mapping[str, JsonValue], prefix: str = ""
+) -> list[str]:
+    """Return the dotted keys at which two identities differ, sorted."""
+    keys: list[str] = []
+    for key in sorted({*ours, *theirs}):
+        mine, other = ours.get(key), theirs.get(key)
+        if isinstance(mine, dict) and isinstance(other, dict):
+            keys += differing_keys(mine, other, f"{prefix}{key}.")
+        elif (key in ours) != (key in theirs) or canonical_json(mine) != canonical_json(other):
+            keys.append(prefix + key)
+    return keys
+
+
+def _read_text(path: Path) -> str:
+    try:
+        size = path.stat().st_size
+        if size > _MAX_MANIFEST_BYTES:
+            raise StoreDamaged(_broken(path, f"it has {size} bytes"))
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise StoreDamaged(
+            f"{path} does not exist: there is no store in {path.parent}, or its build did not "
+            "finish. Run the build again with the same recipe; it goes on where it stopped."
+        ) from error
+    except OSError as error:
+        raise StoreDamaged(_broken(path, error.strerror or str(error))) from error
+    except UnicodeDecodeError as error:
+        raise StoreDamaged(_broken(path, "it is not UTF-8")) from error
+
+
+def _broken(path: Path, why: str) -> str:
+    return f"{path} cannot be used: {why}. Restore it from a copy, or build the store again."
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON number")

@@ -1,0 +1,180 @@
+"""Reads a store from the Parquet files as they were written: no derived copy, slower by post."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from cache.errors import InputError, StoreDamaged
+from cache.keys import content_key
+from cache.manifest import Manifest, read_manifest
+from cache.reader import Features, features_of
+from cache.records import Dropped, Evidence, Media, StoredExample
+from cache.schema import TABLES, Table
+from cache.shard_cache import ShardCache
+from cache.shards import check_size
+
+
+class ParquetReader:
+    """A `StoreReader` over the shards themselves.
+
+    Sizes of all files are compared on opening, the SHA-256 of a file when it is first read.
+
+    Raises:
+        StoreDamaged: there is no manifest, or files are missing or of another size.
+        StoreMismatch: the store follows another schema.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._manifest = read_manifest(self.path)
+        for shard in self._manifest.shards:
+            for table in TABLES:
+                check_size(self.path, shard.files[table])
+        self._cache = ShardCache(self.path, self._manifest)
+        self._homes: dict[str, tuple[int, int]] | None = None
+        self._splits: dict[str, str] = {}
+        self._ranges: dict[tuple[Table, int], dict[str, tuple[int, int]]] = {}
+        self._media_homes: dict[str, tuple[int, int]] = {}
+        self._media_shards_seen = 0
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the store promises."""
+        return self._manifest
+
+    def example_ids(self, split: str | None = None) -> tuple[str, ...]:
+        """Return the ids of a split, or of all posts, sorted."""
+        return tuple(n for n in sorted(self._index()) if split in (None, self._splits[n]))
+
+    def split_of(self, example_id: str) -> str:
+        """Return the split that a post belongs to."""
+        self._home(example_id)
+        return self._splits[example_id]
+
+    def read(self, example_id: str) -> StoredExample:
+        """Return all that the store keeps of a post but its dropped hits; see `StoreReader`."""
+        index, row = self._home(example_id)
+        example, observation = self._cache.rows("examples", index, row, row + 1)[0]
+        kept: list[Evidence] = self._items("evidence", example_id)
+        return StoredExample(example, observation, tuple(kept))
+
+    def features(self, example_id: str) -> Features:
+        """Return what a trainer needs of a post."""
+        return features_of(self.read(example_id))
+
+    def dropped(self, example_id: str) -> tuple[Dropped, ...]:
+        """Return the hits that curation did not keep."""
+        items: list[Dropped] = self._items("dropped", example_id)
+        return tuple(items)
+
+    def media(self, key: str) -> Media:
+        """Return an image, its bytes compared with its key."""
+        index, row = self._find_media(key)
+        item: Media = self._cache.rows("media", index, row, row + 1)[0][0]
+        if content_key(item.data) != key:
+            raise StoreDamaged(
+                f"the image {key} in shard {index} of {self.path} has other bytes. "
+                "Restore its media file, or build the store again."
+            )
+        return item
+
+    def shard_records(self, index: int) -> list[StoredExample]:
+        """Return all posts of one shard in order, without filling the reader's memory."""
+        examples = list(self._cache.all_rows("examples", index))
+        kept: dict[str, list[Evidence]] = {pair[0].post.example_id: [] for pair in examples}
+        for name, evidence in self._cache.all_rows("evidence", index):
+            if name not in kept:
+                raise StoreDamaged(self._stranger("evidence", index, name))
+            kept[name].append(evidence)
+        return [
+            StoredExample(example, seen, tuple(kept[example.post.example_id]))
+            for example, seen in examples
+        ]
+
+    def close(self) -> None:
+        """Let the files go; a second call does nothing."""
+        self._cache.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Path]:
+        """Keep the path only: another process opens its own files."""
+        return {"path": self.path}
+
+    def __setstate__(self, state: dict[str, Path]) -> None:
+        self.__init__(state["path"])  # type: ignore[misc]
+
+    def _index(self) -> dict[str, tuple[int, int]]:
+        """Return shard and row of every post."""
+        if self._homes is None:
+            homes: dict[str, tuple[int, int]] = {}
+            for shard in self._manifest.shards:
+                names = self._cache.column("examples", shard.index, "example_id")
+                splits = self._cache.column("examples", shard.index, "split")
+                for row, (name, split) in enumerate(zip(names, splits, strict=True)):
+                    if name in homes:
+                        raise StoreDamaged(self._stranger("examples", shard.index, name))
+                    homes[name] = (shard.index, row)
+                    self._splits[name] = split
+            self._homes = homes
+        return self._homes
+
+    def _home(self, example_id: str) -> tuple[int, int]:
+        try:
+            return self._index()[example_id]
+        except KeyError:
+            raise InputError(
+                f"{self.path} holds no post {example_id!r}; see example_ids() for those it holds"
+            ) from None
+
+    def _items(self, table: Table, example_id: str) -> list[Any]:
+        """Return what the table holds of a post, in order."""
+        index, _ = self._home(example_id)
+        ranges = self._ranges.get((table, index))
+        if ranges is None:
+            ranges = self._ranges[table, index] = self._find_ranges(table, index)
+        if example_id not in ranges:
+            return []
+        return [item for _, item in self._cache.rows(table, index, *ranges[example_id])]
+
+    def _find_ranges(self, table: Table, index: int) -> dict[str, tuple[int, int]]:
+        ranges: dict[str, tuple[int, int]] = {}
+        previous = None
+        for row, name in enumerate(self._cache.column(table, index, "example_id")):
+            elsewhere = self._index().get(name, (-1, 0))[0] != index
+            if elsewhere or (name != previous and name in ranges):
+                raise StoreDamaged(self._stranger(table, index, name))
+            ranges[name] = (ranges[name][0] if name == previous else row, row + 1)
+            previous = name
+        return ranges
+
+    def _stranger(self, table: str, index: int, name: str) -> str:
+        return (
+            f"the table {table} of shard {index} of {self.path} has a row of {name!r} that does "
+            "not belong there. Build the store again."
+        )
+
+    def _find_media(self, key: str) -> tuple[int, int]:
+        """Return shard and row of an image; shards are looked through once, as far as needed."""
+        while key not in self._media_homes:
+            index = self._media_shards_seen
+            if index == len(self._manifest.shards):
+                raise InputError(f"{self.path} holds no image {key!r}; take keys from its records")
+            keys = self._cache.column("media", index, "key")
+            places = self._cache.column("media", index, "stored_in")
+            for row, (name, stored_in) in enumerate(zip(keys, places, strict=True)):
+                if stored_in == index:
+                    self._media_homes.setdefault(name, (index, row))
+            self._media_shards_seen += 1
+        return self._media_homes[key]

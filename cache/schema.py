@@ -1,0 +1,154 @@
+"""What the files of a store look like: the one schema version, and the columns of every table.
+
+``docs/store-format.md`` is the same in prose; a test compares the two. Embeddings are written as
+``float32`` (readable everywhere) but hold only values that ``float16`` can express, so that
+readers may keep them in half the room without losing a bit.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+import pyarrow as pa
+
+SCHEMA_VERSION: Final = 1
+
+Table = Literal["examples", "evidence", "dropped", "media"]
+TABLES: Final[tuple[Table, ...]] = get_args(Table)
+
+# Rows in one row group: what has to be decoded to read one post. Evidence has some ten rows a
+# post, so its groups are about as many posts; media groups are small because bytes are big.
+ROW_GROUP: Final = {"examples": 64, "evidence": 256, "dropped": 256, "media": 16, "recordings": 64}
+
+
+def _field(name: str, kind: pa.DataType, description: str, *, null: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable=null, metadata={"description": description})
+
+
+def _list(kind: pa.DataType, *, null: bool = False) -> pa.DataType:
+    return pa.list_(pa.field("element", kind, nullable=null))
+
+
+def _struct(*fields: tuple[str, pa.DataType]) -> pa.DataType:
+    return pa.struct([pa.field(name, kind, nullable=False) for name, kind in fields])
+
+
+TEXT: Final = pa.string()
+VECTOR: Final = _list(pa.float32())
+_MENTION: Final = _struct(("start", pa.int32()), ("end", pa.int32()))
+_ENTITY: Final = _struct(("start", pa.int32()), ("end", pa.int32()), ("label", TEXT))
+_REGION: Final = _struct(
+    ("left", pa.float64()),
+    ("top", pa.float64()),
+    ("right", pa.float64()),
+    ("bottom", pa.float64()),
+    ("label", TEXT),
+    ("confidence", pa.float64()),
+)
+
+_EXAMPLE_FIELDS: Final = [
+    _field("example_id", TEXT, "unique in the store; rows are sorted by it"),
+    _field("split", TEXT, "train, dev or test"),
+    _field("tokens", _list(TEXT), "the words as the data set splits them"),
+    _field("photo_name", TEXT, "file name of the photo in the data set, or empty"),
+    _field("head", _MENTION, "first given mention, tokens start to end (exclusive)", null=True),
+    _field("tail", _MENTION, "second given mention", null=True),
+    _field("entities", _list(_ENTITY), "annotated entities; null if not annotated", null=True),
+    _field("relation", TEXT, "relation from head to tail; null if unknown", null=True),
+    _field("photo_key", TEXT, "SHA-256 of the bytes of the photo; null without one", null=True),
+    _field("photo_status", TEXT, "ok, none, missing or unreadable"),
+    _field("photo_embedding", VECTOR, "unit vector of the whole photo", null=True),
+    _field("sentence_embedding", VECTOR, "unit vector of the cleaned sentence", null=True),
+    _field("regions", _list(_REGION), "detected boxes in pixels, best first"),
+    _field(
+        "region_embeddings",
+        _list(VECTOR, null=True),
+        "one per region: unit vector of the crop, null where no encoder ran",
+    ),
+]
+
+_HIT_FIELDS: Final = [
+    _field("example_id", TEXT, "the post; rows of a post are together, in their order"),
+    _field("level", TEXT, "image, object or sentence: which part of the post asked"),
+    _field("modality", TEXT, "text or image: what was looked for"),
+    _field("region_index", pa.int32(), "which region asked; -1 unless level is object"),
+    _field("provider", TEXT, "who answered"),
+    _field("document_id", TEXT, "the provider's own name for what it found"),
+    _field("hit_rank", pa.int32(), "place in the provider's answer, from 0"),
+    _field("provider_score", pa.float64(), "comparable within one answer only"),
+    _field("text", TEXT, "the passage (or the caption of an image)"),
+    _field("media_key", TEXT, "SHA-256 of the bytes of the image; null for texts", null=True),
+    _field("title", TEXT, "of the page or document"),
+    _field("url", TEXT, "of the page or document, or empty"),
+    _field("retrieved_at", TEXT, "ISO 8601 time (UTC) of the recorded answer"),
+    _field("query_key", TEXT, "fingerprint of the query: which recording holds the answer"),
+    _field("relevance", pa.float64(), "cosine to the query, if known", null=True),
+    _field("consistency", pa.float64(), "cosine to the post as a whole, if known", null=True),
+]
+
+_MEDIA_FIELDS: Final = [
+    _field("key", TEXT, "SHA-256 of the bytes, lower-case hex; rows are sorted by it"),
+    _field("format", TEXT, "JPEG, PNG, WEBP, GIF or BMP"),
+    _field("width", pa.int32(), "pixels, upright"),
+    _field("height", pa.int32(), "pixels, upright"),
+    _field("stored_in", pa.int32(), "index of the shard whose media file holds the bytes"),
+    _field("data", pa.binary(), "the encoded image; null where stored_in is elsewhere", null=True),
+]
+
+
+def _schema(table: str, fields: list[pa.Field]) -> pa.Schema:
+    return pa.schema(fields, metadata={"ramie.schema": str(SCHEMA_VERSION), "ramie.table": table})
+
+
+SCHEMAS: Final[dict[str, pa.Schema]] = {
+    "examples": _schema("examples", _EXAMPLE_FIELDS),
+    "evidence": _schema(
+        "evidence",
+        [
+            *_HIT_FIELDS,
+            _field("rank", pa.int32(), "place within the stream after curation, from 0"),
+            _field("fused_score", pa.float64(), "reciprocal-rank fusion score of that place"),
+            _field("embedding", VECTOR, "unit vector of text or image", null=True),
+        ],
+    ),
+    "dropped": _schema(
+        "dropped",
+        [
+            *_HIT_FIELDS,
+            _field("step", TEXT, "which step of curation dropped the hit"),
+            _field("reason", TEXT, "why"),
+        ],
+    ),
+    "media": _schema("media", _MEDIA_FIELDS),
+    "recordings": _schema(
+        "recordings",
+        [
+            _field("key", TEXT, "fingerprint of provider and query; rows are sorted by it"),
+            _field("provider", TEXT, "who answered"),
+            _field("query_json", TEXT, "the query, as JSON"),
+            _field("asked_at", TEXT, "ISO 8601 time (UTC)"),
+            _field("body", pa.binary(), "the raw answer"),
+        ],
+    ),
+}
+
+# Columns that repeat few values are dictionary-encoded, vectors byte by byte; the rest is plain.
+DICTIONARY_COLUMNS: Final = (
+    "split",
+    "photo_status",
+    "level",
+    "modality",
+    "provider",
+    "retrieved_at",
+    "step",
+    "reason",
+    "format",
+)
+VECTOR_COLUMNS: Final = {
+    "examples": (
+        "photo_embedding.list.element",
+        "sentence_embedding.list.element",
+        "region_embeddings.list.element.list.element",
+    ),
+    "evidence": ("embedding.list.element",),
+}

@@ -1,0 +1,103 @@
+"""Open shard files and decompressed row groups of one store, within bounds."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+
+from cache.decode import decode_dropped, decode_evidence, decode_examples, decode_media
+from cache.manifest import Manifest
+from cache.schema import Table
+from cache.shards import ParquetFile, check_size, open_shard
+
+# A small store stays in memory as a whole.
+_KEPT_BYTES: Final = 256 << 20
+# Well below the usual limit of 1024 open files of a process.
+_KEPT_FILES: Final = 128
+
+
+class ShardCache:
+    """Decoded rows of any table of any shard.
+
+    The SHA-256 of a file is compared when it is opened for the first time; its size every time.
+    """
+
+    def __init__(self, root: Path, manifest: Manifest) -> None:
+        self._root = root
+        self._shards = manifest.shards
+        self._files: OrderedDict[tuple[Table, int], ParquetFile] = OrderedDict()
+        self._compared: set[tuple[Table, int]] = set()
+        self._groups: OrderedDict[tuple[Table, int, int], pa.Table] = OrderedDict()
+        self._groups_bytes = 0
+
+    def column(self, table: Table, index: int, name: str) -> list[Any]:
+        """Return one column of a shard's table."""
+        return self._file(table, index).column(name)
+
+    def rows(self, table: Table, index: int, start: int, end: int) -> list[Any]:
+        """Return decoded rows ``start`` to ``end`` of a shard's table."""
+        starts = self._file(table, index).group_starts
+        rows: list[Any] = []
+        for group in range(bisect_right(starts, start) - 1, len(starts) - 1):
+            if starts[group] >= end:
+                break
+            first = max(start - starts[group], 0)
+            length = min(end, starts[group + 1]) - starts[group] - first
+            if length > 0:
+                part = self._group(table, index, group).slice(first, length)
+                rows += self._decode(table, index, part)
+        return rows
+
+    def all_rows(self, table: Table, index: int) -> Iterator[Any]:
+        """Yield all decoded rows of a shard's table; nothing of it is kept."""
+        file = self._file(table, index)
+        for group in range(file.num_groups):
+            yield from self._decode(table, index, file.group(group))
+
+    def close(self) -> None:
+        """Let everything go; the next call opens what it needs."""
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+        self._groups.clear()
+        self._groups_bytes = 0
+
+    def _file(self, table: Table, index: int) -> ParquetFile:
+        key = (table, index)
+        if key in self._files:
+            self._files.move_to_end(key)
+            return self._files[key]
+        entry = self._shards[index].files[table]
+        if key in self._compared:
+            file = ParquetFile(check_size(self._root, entry), table, entry.rows)
+        else:
+            file = open_shard(self._root, entry, table)
+            self._compared.add(key)
+        self._files[key] = file
+        if len(self._files) > _KEPT_FILES:
+            self._files.popitem(last=False)[1].close()
+        return file
+
+    def _group(self, table: Table, index: int, group: int) -> pa.Table:
+        key = (table, index, group)
+        if key in self._groups:
+            self._groups.move_to_end(key)
+            return self._groups[key]
+        part = self._groups[key] = self._file(table, index).group(group)
+        self._groups_bytes += part.nbytes
+        while self._groups_bytes > _KEPT_BYTES and len(self._groups) > 1:
+            self._groups_bytes -= self._groups.popitem(last=False)[1].nbytes
+        return part
+
+    def _decode(self, table: Table, index: int, part: pa.Table) -> list[Any]:
+        dim = self._shards[index].embedding_dim
+        if table == "examples":
+            return decode_examples(part, dim)
+        if table == "evidence":
+            return decode_evidence(part, dim)
+        return decode_dropped(part) if table == "dropped" else decode_media(part)

@@ -1,0 +1,305 @@
+"""Writing a store: whole shards, each final once it is there, and the manifest last."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+import pyarrow as pa
+from pydantic import JsonValue
+
+from cache.encode import (
+    dropped_table,
+    embedding_dim,
+    evidence_table,
+    examples_table,
+    media_table,
+)
+from cache.errors import InputError, StoreDamaged, StoreError, StoreMismatch
+from cache.files import explaining, write_atomically
+from cache.journal import JOURNAL_NAME, Journal, read_journal
+from cache.keys import canonical_json, fingerprint
+from cache.ledger import MediaLedger, media_of
+from cache.lock import WriterLock
+from cache.manifest import (
+    MANIFEST_NAME,
+    FileEntry,
+    Manifest,
+    ShardEntry,
+    differing_keys,
+    locate,
+    read_manifest,
+    write_manifest,
+)
+from cache.records import Dropped, Media, StoredExample
+from cache.schema import SCHEMA_VERSION, TABLES, Table
+from cache.shards import check_bytes, describe, open_shard, parquet_bytes
+from cache.tidy import remove_leftovers
+
+LOCK_NAME: Final = "build.lock"
+_log = logging.getLogger(__name__)
+
+
+class StoreWriter:
+    """Writes the shards of one store; goes on where an interrupted run stopped.
+
+    A finished store in the same folder stays readable until `close` replaces its manifest. If it
+    has the same identity, its shards count as finished and only what is written again changes;
+    whether a store of another identity may be replaced is for the caller to decide.
+
+    Use it as a context manager, or call `release`, so that the lock is given back on errors.
+
+    Args:
+        path: folder of the store; made where missing.
+        identity: JSON that decides the content; two runs with one identity write one store.
+        num_shards: how many shards the store will have.
+
+    Raises:
+        InputError: ``identity`` is not JSON, or ``num_shards`` is negative.
+        StoreMismatch: an interrupted run of another identity left its journal here.
+        StoreError: the folder cannot be written, or another writer is at it.
+    """
+
+    def __init__(
+        self, path: Path | str, *, identity: Mapping[str, object], num_shards: int
+    ) -> None:
+        self.path = Path(path)
+        if num_shards < 0:
+            raise InputError(f"a store cannot have {num_shards} shards; give 0 or more")
+        plain: dict[str, JsonValue] = json.loads(canonical_json(dict(identity)))
+        self._lock = WriterLock(self.path / LOCK_NAME)
+        try:
+            self._journal = self._resume(plain, num_shards)
+            self._ledger = MediaLedger(self.path)
+            self._verified = False
+            self._started = False
+        except BaseException:
+            self.release()
+            raise
+
+    def _resume(self, identity: dict[str, JsonValue], num_shards: int) -> Journal:
+        """Return the journal to go on with; the file is not made before there is a shard."""
+        path = self.path / JOURNAL_NAME
+        journal = read_journal(path)
+        ours: dict[str, JsonValue] = {"identity": identity, "num_shards": num_shards}
+        if journal is not None:
+            theirs: dict[str, JsonValue] = {
+                "identity": journal.identity,
+                "num_shards": journal.num_shards,
+            }
+            if fingerprint(ours) != fingerprint(theirs):
+                raise StoreMismatch(
+                    f"{self.path} holds an interrupted build that differs in "
+                    f"{', '.join(differing_keys(ours, theirs))}. Finish it with its own recipe, "
+                    f"choose another folder, or give it up by removing {path}."
+                )
+            return journal
+        journal = Journal(path, identity, num_shards)
+        if (self.path / MANIFEST_NAME).exists():
+            journal.shards.update(self._finished_before(identity, num_shards))
+        return journal
+
+    def _finished_before(
+        self, identity: dict[str, JsonValue], num_shards: int
+    ) -> dict[int, ShardEntry]:
+        try:
+            manifest = read_manifest(self.path)
+        except StoreError as error:
+            _log.warning("building anew what cannot be used: %s", error)
+            return {}
+        if manifest.identity != identity or len(manifest.shards) != num_shards:
+            return {}
+        return {shard.index: shard for shard in manifest.shards}
+
+    def finished_shards(self) -> set[int]:
+        """Return the shards that need not be written again; the files of each were compared.
+
+        A damaged shard is reported in the log and left out, so that it is written again.
+        """
+        if not self._verified:
+            for index, shard in sorted(self._journal.shards.items()):
+                try:
+                    for file in shard.files.values():
+                        check_bytes(self.path, file)
+                    self._ledger.load(shard)
+                except StoreError as error:
+                    _log.warning("shard %d will be written again: %s", index, error)
+                    del self._journal.shards[index]
+            self._verified = True
+        return set(self._journal.shards)
+
+    def write_shard(
+        self,
+        index: int,
+        rows: Sequence[StoredExample],
+        dropped: Mapping[str, Sequence[Dropped]],
+        media: Iterable[Media],
+        unfinished: Sequence[str] = (),
+    ) -> None:
+        """Write one shard, replacing an earlier one of the same index; final when this returns.
+
+        Args:
+            index: from 0 to ``num_shards`` - 1; any order.
+            rows: posts of the shard in any order; written in order of example id.
+            dropped: per example id, what curation did not keep; only ids of ``rows``.
+            media: images that ``rows`` and ``dropped`` need; those that a shard of lower index
+                needs too are stored there only.
+            unfinished: ids of posts that could not be finished; they have no row.
+
+        Raises:
+            InputError: a record that a store does not take; the message names the post.
+            StoreError: the disk is full or not writable; finished shards are kept.
+        """
+        self.finished_shards()
+        rows = sorted(rows, key=lambda row: row.example.post.example_id)
+        names = self._check_names(index, rows, dropped, unfinished)
+        dim = embedding_dim(rows)
+        self._check_dim(index, dim)
+        tables: dict[Table, pa.Table] = {
+            "examples": examples_table(rows, dim),
+            "evidence": evidence_table(rows, dim),
+            "dropped": dropped_table(names, dropped),
+        }
+        images = list(media)
+        before = self._ledger.needs(index)
+        places = self._ledger.place(index, [item.key for item in images])
+        try:
+            tables["media"] = media_table(images, places, index)
+            files = {table: self._write(table, index, tables[table]) for table in TABLES}
+            self._note(
+                ShardEntry(
+                    index=index,
+                    embedding_dim=dim,
+                    unfinished=tuple(sorted(unfinished)),
+                    files=files,
+                )
+            )
+        except BaseException:
+            self._ledger.restore(index, before)
+            raise
+
+    def _check_names(
+        self,
+        index: int,
+        rows: Sequence[StoredExample],
+        dropped: Mapping[str, Sequence[Dropped]],
+        unfinished: Sequence[str],
+    ) -> list[str]:
+        if not 0 <= index < self._journal.num_shards:
+            raise InputError(
+                f"there is no shard {index}: the store was opened with "
+                f"num_shards={self._journal.num_shards}"
+            )
+        names = [row.example.post.example_id for row in rows]
+        seen = set(names)
+        if len(seen) < len(names):
+            twice = next(a for a, b in itertools.pairwise(names) if a == b)
+            raise InputError(f"shard {index} has two posts {twice!r}; ids must be unique")
+        if strangers := sorted({name for name, items in dropped.items() if items} - seen):
+            raise InputError(
+                f"shard {index} has dropped hits of {strangers[0]!r}, but no such post; "
+                "give dropped hits for the posts of the shard only"
+            )
+        if both := sorted(seen & set(unfinished)):
+            raise InputError(
+                f"shard {index}: {both[0]!r} is called unfinished and has a row as well; "
+                "leave the row out, so that the next run asks again"
+            )
+        return names
+
+    def _check_dim(self, index: int, dim: int | None) -> None:
+        for other, shard in self._journal.shards.items():
+            theirs = shard.embedding_dim
+            if other != index and dim is not None and theirs is not None and dim != theirs:
+                raise InputError(
+                    f"shard {index} has embeddings of {dim} numbers, shard {other} of {theirs}; "
+                    "use one encoder for the whole store"
+                )
+
+    def _write(self, table: Table, index: int, content: pa.Table) -> FileEntry:
+        data = parquet_bytes(content, table)
+        file = describe(table, index, data, content.num_rows)
+        try:
+            check_bytes(self.path, file)
+        except StoreDamaged:
+            write_atomically(locate(self.path, file), data)
+        return file
+
+    def _note(self, shard: ShardEntry) -> None:
+        if not self._started:
+            # Also cuts off what a crash left of a last line, which would swallow the next one.
+            self._journal.start()
+            self._started = True
+        self._journal.add(shard)
+
+    def close(self, counters: Mapping[str, object]) -> Manifest:
+        """Write the manifest, which makes the store complete, and remove what it does not name.
+
+        Args:
+            counters: JSON to keep in the manifest; no times, so that equal builds stay equal.
+
+        Raises:
+            StoreError: shards are missing.
+            InputError: two shards have a post of the same id.
+        """
+        missing = sorted(set(range(self._journal.num_shards)) - self.finished_shards())
+        if missing:
+            raise StoreError(
+                f"{self.path} is not finished: {len(missing)} shards are missing, first "
+                f"{missing[0]}. Write them, then close."
+            )
+        self._check_unique()
+        for index, places in self._ledger.unsettled().items():
+            self._move_media(index, places)
+        manifest = Manifest(
+            schema_version=SCHEMA_VERSION,
+            identity=self._journal.identity,
+            shards=tuple(shard for _, shard in sorted(self._journal.shards.items())),
+            counters=json.loads(canonical_json(dict(counters))),
+        )
+        write_manifest(self.path, manifest)
+        remove_leftovers(self.path, manifest)
+        with explaining(self.path):
+            # Last, because it makes the next run look for shards to keep.
+            self._journal.path.unlink(missing_ok=True)
+        self.release()
+        return manifest
+
+    def _check_unique(self) -> None:
+        home: dict[object, int] = {}
+        for index, shard in sorted(self._journal.shards.items()):
+            file = open_shard(self.path, shard.files["examples"], "examples")
+            for name in file.column("example_id"):
+                if home.setdefault(name, index) != index:
+                    raise InputError(
+                        f"post {name!r} is in shard {home[name]} and in shard {index}; "
+                        "ids must be unique in a store"
+                    )
+            file.close()
+
+    def _move_media(self, index: int, places: dict[str, int]) -> None:
+        shard = self._journal.shards[index]
+        images = media_of(self.path, shard, places)
+        file = self._write("media", index, media_table(images, places, index))
+        self._note(shard.model_copy(update={"files": {**shard.files, "media": file}}))
+        self._ledger.restore(index, places)
+
+    def release(self) -> None:
+        """Let the next writer in; what was written stays. A second call does nothing."""
+        self._lock.release()
+
+    def __enter__(self) -> StoreWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()

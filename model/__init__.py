@@ -1,0 +1,1 @@
+"""Reads a store and nothing else: encoders, fusion, heads, training, metrics."""

@@ -1,0 +1,105 @@
+"""What the network gets: tensors of one batch, with a mask wherever there is padding."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from model.data import PreparedPost
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EvidenceGroup:
+    """Evidence texts of similar length, encoded together.
+
+    Attributes:
+        pieces: [rows, pieces] piece ids; in joint reading ``[CLS] post [SEP] evidence [SEP]``.
+        mask: [rows, pieces] True where a piece is real.
+        segments: [rows, pieces] 1 in the evidence part of a pair.
+        is_evidence: [rows, pieces] True at pieces of the evidence text itself.
+        keys: [rows, pieces] `match_key` of the evidence pieces, 0 elsewhere.
+        window: [rows] which window of the batch the row belongs to.
+        slot: [rows] which text item of that window it is.
+    """
+
+    pieces: Tensor
+    mask: Tensor
+    segments: Tensor
+    is_evidence: Tensor
+    keys: Tensor
+    window: Tensor
+    slot: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Posts of one step. ``windows`` >= posts: a long post is several windows.
+
+    Attributes:
+        posts: the prepared posts, in order.
+        pieces: [windows, pieces] piece ids with special tokens.
+        mask: [windows, pieces] True where a piece is real.
+        starts: [windows, units] where each unit's first piece is.
+        unit_mask: [windows, units] True where a unit is real.
+        unit_keys: [windows, units] `match_key` of the words.
+        joined: [posts, words] flat index into windows x units that puts the windows of a post
+            behind each other.
+        joined_mask: [posts, words].
+        groups: textual evidence, one encoder pass each.
+        text_mask: [windows, texts] True where a textual item is real.
+        text_stream: [windows, texts] index into ``STREAMS``.
+        text_features: [windows, texts, features], see `model.features`.
+        visual: [windows, images, visual_dim] image evidence, the photo, and its regions.
+        visual_mask: [windows, images].
+        visual_stream: [windows, images] index into ``STREAMS``; 6 for the photo, 7 for regions.
+        visual_features: [windows, images, features].
+        own: [windows] 1.0 where the evidence shown is the post's own, 0.0 where another's.
+        labels: [posts, words] label indices, 0 in padding; None where not all are annotated.
+        head_unit: [posts] unit that opens the head; 0 for entities.
+        tail_unit: [posts] the same for the tail.
+        relations: [posts] relation indices; None where not all are annotated.
+    """
+
+    posts: tuple[PreparedPost, ...]
+    pieces: Tensor
+    mask: Tensor
+    starts: Tensor
+    unit_mask: Tensor
+    unit_keys: Tensor
+    joined: Tensor
+    joined_mask: Tensor
+    groups: tuple[EvidenceGroup, ...]
+    text_mask: Tensor
+    text_stream: Tensor
+    text_features: Tensor
+    visual: Tensor
+    visual_mask: Tensor
+    visual_stream: Tensor
+    visual_features: Tensor
+    own: Tensor
+    labels: Tensor | None
+    head_unit: Tensor
+    tail_unit: Tensor
+    relations: Tensor | None
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch with every tensor on ``device``."""
+        if device.type == "cpu":
+            return self
+        moved: Batch = _moved(self, device)
+        return dataclasses.replace(
+            moved, groups=tuple(_moved(group, device) for group in self.groups)
+        )
+
+
+def _moved(record: Any, device: torch.device) -> Any:
+    tensors = {
+        field.name: getattr(record, field.name).to(device, non_blocking=True)
+        for field in dataclasses.fields(record)
+        if isinstance(getattr(record, field.name), Tensor)
+    }
+    return dataclasses.replace(record, **tensors)

@@ -1,0 +1,246 @@
+"""From what a store holds to what the network reads: everything is tokenised here, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
+
+from cache.errors import InputError
+from cache.reader import EvidenceItem, Features
+from cache.records import STREAMS, Example, Post, Span, Vector
+from model.bio import label_set as bio_label_set
+from model.bio import labels_of
+from model.pieces import HEAD_MARKERS, TAIL_MARKERS, Passage, Pieces, Window
+
+Task = Literal["entities", "relations"]
+NONE_RELATION: Final = "None"
+UNKNOWN_LABEL: Final = -1
+
+
+class ExampleSource(Protocol):
+    """What the trainer needs of a store reader (`cache.open_store`)."""
+
+    def example_ids(self, split: str | None = None) -> tuple[str, ...]:
+        """Return the ids of a split (of all, without one), sorted."""
+        ...
+
+    def features(self, example_id: str) -> Features:
+        """Return what a trainer needs of a post."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Item:
+    """One piece of evidence, ready to be read.
+
+    Attributes:
+        index: place in the store's list of kept evidence.
+        stream: index into ``STREAMS``.
+        rank: within its stream, from 0.
+        passage: pieces of a textual item; None for an image.
+        embedding: unit vector, or None.
+        relevance: cosine to the query that found it, or None.
+    """
+
+    index: int
+    stream: int
+    rank: int
+    passage: Passage | None
+    embedding: Vector | None
+    relevance: float | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidences:
+    """All evidence of one post that a model reads: texts, and images that have an embedding."""
+
+    texts: tuple[Item, ...] = ()
+    images: tuple[Item, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedPost:
+    """A post, tokenised.
+
+    Attributes:
+        example: the post with its annotations.
+        windows: its units (words, and markers for relations) in order.
+        labels: for each word the label's index, or `UNKNOWN_LABEL`; None where not annotated.
+        relation: index of the relation, `UNKNOWN_LABEL`, or None where not annotated.
+        head_unit: index of the marker that opens the head, counted over all windows; or -1.
+        tail_unit: the same for the tail.
+        evidence: own evidence.
+        photo: unit vector of the photo, or None.
+        regions: unit vectors of the regions that have one.
+        sentence: unit vector of the sentence, or None.
+    """
+
+    example: Example
+    windows: tuple[Window, ...]
+    labels: tuple[int, ...] | None
+    relation: int | None
+    head_unit: int
+    tail_unit: int
+    evidence: Evidences
+    photo: Vector | None
+    regions: tuple[Vector, ...]
+    sentence: Vector | None
+
+    def cost(self, *, joint: bool, reads_evidence: bool) -> int:
+        """Return how many pieces the encoder reads for this post with its own evidence."""
+        words = sum(len(window.pieces) + 2 for window in self.windows)
+        if not reads_evidence:
+            return words
+        texts = sum(len(item.passage.pieces) + 1 for item in self.evidence.texts if item.passage)
+        shared = words * len(self.evidence.texts) if joint else 0
+        return words + shared + texts * len(self.windows)
+
+
+def check_post(post: Post, task: Task) -> None:
+    """Refuse a post that the task cannot be done for.
+
+    Raises:
+        InputError: no words, no mentions where relations are asked, or a mention outside.
+    """
+    if not post.tokens:
+        raise InputError(f"example {post.example_id} has no words; give it at least one.")
+    if task == "entities":
+        return
+    for name, span in (("head", post.head), ("tail", post.tail)):
+        if span is None:
+            raise InputError(
+                f"example {post.example_id} has no {name} mention, which relations need; "
+                "give head and tail, or train the task 'entities'."
+            )
+        if not 0 <= span.start < span.end <= len(post.tokens):
+            raise InputError(
+                f"example {post.example_id}: {name} [{span.start}, {span.end}) lies outside its "
+                f"{len(post.tokens)} words; correct the span (end-exclusive, from 0)."
+            )
+
+
+def units_of(post: Post, task: Task, markers: dict[str, int]) -> tuple[list[str | int], int, int]:
+    """Return words with marker ids between them, and the units that open head and tail.
+
+    Mentions may overlap, touch, be equal, or end the sentence: markers are placed between words,
+    closing ones before opening ones, the longer mention around the shorter.
+    """
+    if task == "entities" or post.head is None or post.tail is None:
+        return list(post.tokens), -1, -1
+    mentions = [(post.head, HEAD_MARKERS), (post.tail, TAIL_MARKERS)]
+    outer_first = sorted(mentions, key=lambda mention: (mention[0].start, -mention[0].end))
+    units: list[str | int] = []
+    for index in range(len(post.tokens) + 1):
+        for span, (_, closing) in reversed(outer_first):
+            if span.end == index:
+                units.append(markers[closing])
+        for span, (opening, _) in outer_first:
+            if span.start == index:
+                units.append(markers[opening])
+        if index < len(post.tokens):
+            units.append(post.tokens[index])
+    return units, units.index(markers[HEAD_MARKERS[0]]), units.index(markers[TAIL_MARKERS[0]])
+
+
+def label_set(examples: Iterable[Example], task: Task) -> tuple[str, ...]:
+    """Return the labels of a training split in a fixed order; ``O`` or ``None`` come first.
+
+    Raises:
+        InputError: nothing is annotated for the task.
+    """
+    found: set[str] = set()
+    annotated = False
+    for example in examples:
+        if task == "entities" and example.entities is not None:
+            annotated = True
+            found.update(span.label for span in example.entities)
+        if task == "relations" and example.relation is not None:
+            annotated = True
+            found.add(example.relation)
+    if not annotated:
+        raise InputError(
+            f"no example of the training split is annotated with {task}; "
+            "choose the other task or another store."
+        )
+    if task == "entities":
+        return bio_label_set(found)
+    return tuple(sorted(found, key=lambda label: (label != NONE_RELATION, label)))
+
+
+class Preparer:
+    """Turns stored examples into prepared posts, all with the same labels and limits."""
+
+    def __init__(self, pieces: Pieces, task: Task, labels: Sequence[str], max_evidence: int):
+        self.pieces = pieces
+        self.task: Task = task
+        self.index_of = {label: index for index, label in enumerate(labels)}
+        self.max_evidence = max_evidence
+
+    def prepare(self, post: Features) -> PreparedPost:
+        """Return ``post`` tokenised.
+
+        Raises:
+            InputError: the task cannot be done for this post (`check_post`).
+        """
+        example = post.example
+        check_post(example.post, self.task)
+        units, head_unit, tail_unit = units_of(example.post, self.task, self.pieces.markers)
+        crops = tuple(crop for crop in post.region_embeddings if crop is not None)
+        return PreparedPost(
+            example=example,
+            windows=self.pieces.windows(units),
+            labels=self._labels(example),
+            relation=self._relation(example),
+            head_unit=head_unit,
+            tail_unit=tail_unit,
+            evidence=self._evidence(post.evidence),
+            photo=post.photo_embedding,
+            regions=crops,
+            sentence=post.sentence_embedding,
+        )
+
+    def _labels(self, example: Example) -> tuple[int, ...] | None:
+        if self.task != "entities" or example.entities is None:
+            return None
+        spans: tuple[Span, ...] = example.entities
+        names = labels_of(spans, len(example.post.tokens))
+        return tuple(self.index_of.get(name, UNKNOWN_LABEL) for name in names)
+
+    def _relation(self, example: Example) -> int | None:
+        if self.task != "relations" or example.relation is None:
+            return None
+        return self.index_of.get(example.relation, UNKNOWN_LABEL)
+
+    def _evidence(self, kept: Sequence[EvidenceItem]) -> Evidences:
+        texts: list[Item] = []
+        images: list[Item] = []
+        for index, found in enumerate(kept):
+            if found.rank >= self.max_evidence:
+                continue
+            is_text = STREAMS[found.stream][1] == "text"
+            passage = self.pieces.passage(found.text) if is_text else None
+            embedding, relevance = found.embedding, found.relevance
+            item = Item(index, found.stream, found.rank, passage, embedding, relevance)
+            if passage is not None and passage.pieces:
+                texts.append(item)
+            elif not is_text and embedding is not None:
+                images.append(item)
+        return Evidences(tuple(texts), tuple(images))
+
+
+def read_split(
+    source: ExampleSource, split: str, watch: Callable[[Iterable[str]], Iterable[str]] = iter
+) -> list[Features]:
+    """Return all posts of a split.
+
+    Raises:
+        InputError: the store has no such split.
+    """
+    ids = source.example_ids(split)
+    if not ids:
+        raise InputError(
+            f"the store has no examples in split {split!r}; build it from a data set that has "
+            "them, or name another split."
+        )
+    return [source.features(example_id) for example_id in watch(ids)]

@@ -1,0 +1,227 @@
+"""Predictions and scores of a split, with each post's own evidence, another's, or none."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from tqdm import tqdm
+
+from cache import open_store
+from cache.errors import InputError
+from cache.records import Span
+from model.batch import Batch
+from model.bio import labels_of
+from model.build import Parts, load_parts
+from model.collate import Shown
+from model.data import ExampleSource, PreparedPost, Task, read_split
+from model.device import autocast, choose_device, uses_bfloat16
+from model.heads import EntityGuess, EntityHead
+from model.metrics import (
+    EntityScores,
+    RelationScores,
+    entity_scores,
+    find_none_label,
+    relation_counts,
+    relation_scores,
+    span_counts,
+)
+from model.order import EvidenceOf, batches_in_order, shown_evidence
+
+_EVALUATION_BATCH = 32
+Answer = tuple[EntityGuess, ...] | list[tuple[str, float]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """How well a split was predicted.
+
+    Attributes:
+        task: entities or relations.
+        split: which posts.
+        evidence: whose evidence they were shown.
+        scores: of the whole split.
+        example_ids: the posts, in the order of ``counts`` and ``predictions``.
+        counts: tp, fp, fn of each post, for `model.significance`.
+        predictions: entities, or all relations with their probability, best first.
+        unseen_labels: labels annotated here that training never showed, and how often: all missed.
+    """
+
+    task: Task
+    split: str
+    evidence: EvidenceOf
+    scores: EntityScores | RelationScores
+    example_ids: tuple[str, ...]
+    counts: Int[np.ndarray, "posts 3"]
+    predictions: list[Answer] = field(repr=False)
+    unseen_labels: dict[str, int]
+
+    @property
+    def f1(self) -> float:
+        """Micro F1 in [0, 1]: entities strict, relations without the label for none."""
+        if isinstance(self.scores, EntityScores):
+            return self.scores.strict.micro.f1
+        return self.scores.micro.f1
+
+    def to_json(self) -> dict[str, object]:
+        """Return scores and what they are of, without the predictions."""
+        return {
+            "task": self.task,
+            "split": self.split,
+            "evidence": self.evidence,
+            "posts": len(self.example_ids),
+            "f1": self.f1,
+            "scores": self.scores.to_json(),
+            "unseen_labels": self.unseen_labels,
+        }
+
+
+def evaluate(
+    run: Path | str,
+    store: Path | str | ExampleSource,
+    split: str = "test",
+    evidence: EvidenceOf = "own",
+    *,
+    device: str = "auto",
+    progress: bool = False,
+) -> Evaluation:
+    """Return how well the trained ``run`` predicts a split of ``store``.
+
+    Raises:
+        InputError: no such run or split, or the split is not annotated for the task.
+        StoreError: the store cannot be used.
+    """
+    parts = load_parts(Path(run))
+    target = choose_device(device)
+    parts.network.to(target)
+    with opened(store) as source:
+        posts = prepare_split(parts, source, split, progress=progress)
+    return evaluate_posts(parts, posts, split, evidence, device=target, progress=progress)
+
+
+def evaluate_posts(
+    parts: Parts,
+    posts: Sequence[PreparedPost],
+    split: str,
+    evidence: EvidenceOf,
+    *,
+    device: torch.device,
+    progress: bool = False,
+) -> Evaluation:
+    """Return how well the network predicts ``posts``."""
+    shown = shown_evidence(posts, evidence, parts.run.train.seed)
+    answers: list[Answer] = predict_posts(
+        parts, posts, shown, device=device, each=_head_answers, bar=_bar(progress, split)
+    )
+    score = _score_entities if parts.run.task == "entities" else _score_relations
+    scores, counts, unseen = score(parts, posts, answers)
+    ids = tuple(post.example.post.example_id for post in posts)
+    return Evaluation(
+        parts.run.task, split, evidence, scores, ids, counts, answers, dict(sorted(unseen.items()))
+    )
+
+
+@torch.no_grad()
+def predict_posts(
+    parts: Parts,
+    posts: Sequence[PreparedPost],
+    shown: Sequence[Shown],
+    *,
+    device: torch.device,
+    each: Callable[[Parts, Batch], list[Any]],
+    bar: Callable[[list[list[int]]], Iterable[list[int]]] = iter,
+) -> list[Any]:
+    """Return ``each(parts, batch)`` of every post, in the order of ``posts``."""
+    was_training = parts.network.training
+    parts.network.eval()
+    reads = parts.collator.reads_evidence
+    costs = [post.cost(joint=parts.collator.joint, reads_evidence=reads) for post in posts]
+    bfloat16 = uses_bfloat16(parts.run.train.precision, device)
+    answers: list[Any] = [None] * len(posts)
+    for indices in bar(batches_in_order(costs, _EVALUATION_BATCH)):
+        batch = parts.collator([posts[i] for i in indices], [shown[i] for i in indices])
+        with autocast(device, bfloat16):
+            found = each(parts, batch.to(device))
+        for index, answer in zip(indices, found, strict=True):
+            answers[index] = answer
+    parts.network.train(was_training)
+    return answers
+
+
+def prepare_split(
+    parts: Parts, source: ExampleSource, split: str, *, progress: bool = False
+) -> list[PreparedPost]:
+    """Return the posts of a split, tokenised.
+
+    Raises:
+        InputError: no such split, or a post that the task cannot be done for.
+    """
+    posts = read_split(source, split)
+    watched = tqdm(posts, f"tokenise {split}", unit="post", disable=None if progress else True)
+    return [parts.preparer.prepare(post) for post in watched]
+
+
+def opened(store: Path | str | ExampleSource) -> AbstractContextManager[ExampleSource]:
+    """Return a context with a reader; one that the caller opened stays open."""
+    if isinstance(store, (str, Path)):
+        return closing(open_store(store))
+    return nullcontext(store)
+
+
+def _bar(progress: bool, name: str) -> Callable[[list[list[int]]], Iterable[list[int]]]:
+    return lambda batches: tqdm(
+        batches, f"evaluate {name}", unit="batch", leave=False, disable=None if progress else True
+    )
+
+
+def _head_answers(parts: Parts, batch: Batch) -> list[Any]:
+    words = parts.network.read(batch).words
+    return list(parts.network.head.predict(words, batch))
+
+
+def _score_entities(
+    parts: Parts, posts: Sequence[PreparedPost], answers: Sequence[Any]
+) -> tuple[EntityScores, Int[np.ndarray, "posts 3"], Counter[str]]:
+    assert isinstance(parts.network.head, EntityHead)
+    gold: list[tuple[Span, ...]] = []
+    found: list[list[Span]] = []
+    for post, answer in zip(posts, answers, strict=True):
+        if post.example.entities is None:
+            raise InputError(_not_annotated(post, "entities"))
+        gold.append(post.example.entities)
+        found.append([Span(guess.start, guess.end, guess.label) for guess in answer])
+    labels = [
+        labels_of(spans, len(post.example.post.tokens))
+        for spans, post in zip(found, posts, strict=True)
+    ]
+    known = set(parts.run.labels)
+    unseen = Counter(s.label for spans in gold for s in spans if f"B-{s.label}" not in known)
+    return entity_scores(gold, labels), span_counts(gold, found), unseen
+
+
+def _score_relations(
+    parts: Parts, posts: Sequence[PreparedPost], answers: Sequence[Any]
+) -> tuple[RelationScores, Int[np.ndarray, "posts 3"], Counter[str]]:
+    gold: list[str] = []
+    for post in posts:
+        if post.example.relation is None:
+            raise InputError(_not_annotated(post, "a relation"))
+        gold.append(post.example.relation)
+    found: list[str] = [answer[0][0] for answer in answers]
+    none = find_none_label([*parts.run.labels, *gold])
+    unseen = Counter(label for label in gold if label not in set(parts.run.labels))
+    return relation_scores(gold, found, none), relation_counts(gold, found, none), unseen
+
+
+def _not_annotated(post: PreparedPost, what: str) -> str:
+    return (
+        f"example {post.example.post.example_id} is not annotated with {what}, so it cannot be "
+        "scored; use `predict` for such posts, or another split."
+    )

@@ -1,0 +1,251 @@
+"""Cross-modal retrieval and synthesis: the method of the paper that started this project.
+
+Each word selects among all evidence of the six streams by attention (over the tokens of texts, over
+vectors of images), the post's photo and regions vote as visual queries, every item is weighted by
+its consistency with the post, a null slot lets a word read nothing, and a gate decides how much
+enters the word. Selection over all items at once equals selection within each stream followed by a
+choice between streams, because both are softmax. Without evidence and photo, words pass unchanged,
+to the bit.
+
+Hu et al., ACL 2023 (short), and the SIGIR 2023 description. What is not stated there is our own:
+joint reading, the match bonus, the null slot and learning consistency from mismatched evidence.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from cache.records import LEVELS, MODALITIES, STREAMS
+from model.batch import Batch, EvidenceGroup
+from model.fusion.base import Encode, Fused, Fusion, FusionSize
+from model.fusion.consistency import Consistency
+from model.fusion.reading import TokenReader, by_head
+
+# Stream numbers, then the post's own photo and regions (model.collate).
+_LEVEL_OF: Final = [LEVELS.index(level) for level, _ in STREAMS] + [0, 1]
+_MODALITY_OF: Final = [MODALITIES.index(modality) for _, modality in STREAMS] + [1, 1]
+_ORIGIN_OF: Final = [0] * len(STREAMS) + [1, 1]
+_GATE_AT_START: Final = -1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Items:
+    """Items of one modality, ready for selection.
+
+    Attributes:
+        logits: [windows, heads, units, items] from words.
+        values: [windows, units, items, dim] or [windows, 1, items, dim].
+        summary: [windows, items, dim] for visual queries.
+        odds: [windows, items] log-odds of consistency.
+        judged: [windows, items] True where ``odds`` is of a real evidence item.
+        mask: [windows, items] True where the item is real.
+        stream: [windows, items].
+    """
+
+    logits: Tensor
+    values: Tensor
+    summary: Tensor
+    odds: Tensor
+    judged: Tensor
+    mask: Tensor
+    stream: Tensor
+
+
+class StreamEmbedding(nn.Module):
+    """Level, modality and origin (retrieved, or the post's own) of an item as one vector."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        sizes = (len(LEVELS), len(MODALITIES), 2)
+        self.level, self.modality, self.origin = (nn.Embedding(size, dim) for size in sizes)
+        for table in (self.level, self.modality, self.origin):
+            nn.init.normal_(table.weight, std=0.02)
+        self.parts: Tensor
+        parts = torch.tensor([_LEVEL_OF, _MODALITY_OF, _ORIGIN_OF])
+        self.register_buffer("parts", parts, persistent=False)
+
+    def forward(self, stream: Tensor) -> Tensor:
+        """Return [..., dim] for stream numbers [...]."""
+        level, modality, origin = self.parts[:, stream]
+        total: Tensor = self.level(level) + self.modality(modality) + self.origin(origin)
+        return total
+
+
+class Synthesis(Fusion):
+    """Selection, consistency, gates and null slot over the six streams."""
+
+    def __init__(self, size: FusionSize) -> None:
+        super().__init__()
+        dim = size.dim
+        self.size = size
+        self.streams = StreamEmbedding(dim)
+        self.norm = nn.LayerNorm(dim)
+        self.query = nn.Linear(dim, dim, bias=False)
+        self.null = nn.Parameter(torch.zeros(size.heads))
+        self.reader = TokenReader(dim, size.heads)
+        self.text_consistency = Consistency(dim, dim)
+        if size.joint:
+            self.pair_consistency = nn.Linear(dim, 1, bias=False)
+            nn.init.zeros_(self.pair_consistency.weight)
+        if size.visual_dim:
+            self.visual = nn.Sequential(nn.Linear(size.visual_dim, dim), nn.LayerNorm(dim))
+            self.visual_consistency = Consistency(dim, dim)
+            self.view_query = nn.Linear(dim, dim, bias=False)
+            self.view_key = nn.Linear(dim, dim, bias=False)
+        self.gate = nn.Linear(2 * dim, dim)
+        nn.init.zeros_(self.gate.weight)
+        nn.init.constant_(self.gate.bias, _GATE_AT_START)
+        self.dropout = nn.Dropout(size.dropout)
+
+    def forward(
+        self, words: Float[Tensor, "windows units dim"], batch: Batch, encode: Encode
+    ) -> Fused:
+        """Return words with what they read; unchanged in windows that have nothing to read."""
+        if not batch.groups and not batch.visual_mask.any():
+            return Fused(words)
+        texts = self._texts(words, batch, encode)
+        images = self._images(words, batch)
+        text_weights, image_weights = self._select(words, texts, images)
+        read = self._weighted(text_weights, texts.values)
+        read = read + self._weighted(image_weights, images.values)
+        gate = torch.sigmoid(self.gate(torch.cat([words, read], dim=-1)).float())
+        present = batch.text_mask.any(dim=1) | batch.visual_mask.any(dim=1)
+        fused = words + present[:, None, None] * self.dropout(gate * read)
+        odds = torch.cat([texts.odds[texts.judged], images.odds[images.judged]])
+        own = [batch.own[:, None].expand_as(i.odds)[i.judged] for i in (texts, images)]
+        return Fused(
+            fused,
+            text_weights.mean(dim=1),
+            image_weights.mean(dim=1),
+            odds if len(odds) else None,
+            torch.cat(own) if len(odds) else None,
+        )
+
+    def _texts(self, words: Tensor, batch: Batch, encode: Encode) -> _Items:
+        """Read all textual evidence: one encoder pass for each group of similar length."""
+        windows, units, dim = words.shape
+        count = batch.text_mask.shape[1]
+        flat = windows * count
+        logits = words.new_zeros(flat, self.size.heads, units)
+        values = words.new_zeros(flat, units, dim)
+        summary = words.new_zeros(flat, dim)
+        odds = words.new_zeros(flat)
+        if batch.groups:
+            read = [self._read_group(words, batch, group, encode) for group in batch.groups]
+            place = torch.cat([group.window * count + group.slot for group in batch.groups])
+            logits = logits.index_copy(0, place, torch.cat([r[0] for r in read]))
+            values = values.index_copy(0, place, torch.cat([r[1] for r in read]))
+            summary = summary.index_copy(0, place, torch.cat([r[2] for r in read]))
+            odds = odds.index_copy(0, place, torch.cat([r[3] for r in read]))
+        return _Items(
+            logits=logits.view(windows, count, -1, units).permute(0, 2, 3, 1),
+            values=values.view(windows, count, units, dim).transpose(1, 2),
+            summary=summary.view(windows, count, dim),
+            odds=odds.view(windows, count),
+            judged=batch.text_mask,
+            mask=batch.text_mask,
+            stream=batch.text_stream,
+        )
+
+    def _read_group(
+        self, words: Tensor, batch: Batch, group: EvidenceGroup, encode: Encode
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return logits [rows, heads, units], values [.., units, dim], summaries and log-odds."""
+        states = encode(group.pieces, group.mask, group.segments)
+        mine = words[group.window]
+        read = self.reader(
+            mine, states, group.is_evidence, batch.unit_keys[group.window], group.keys
+        )
+        values = read.values
+        if self.size.joint:
+            # The word as the encoder sees it beside this evidence, minus the word alone: with one
+            # item, gate 1 and no null this is exactly the state of the joint sequence.
+            starts = batch.starts[group.window]
+            beside = states.gather(1, starts[..., None].expand(*starts.shape, states.shape[-1]))
+            values = values + beside - mine
+        summary = _mean(self.reader.norm(states).float(), group.is_evidence)
+        post = _mean(mine, batch.unit_mask[group.window])
+        features = batch.text_features[group.window, group.slot]
+        odds = self.text_consistency(post, summary, features)
+        if self.size.joint:
+            odds = odds + self.pair_consistency(states[:, 0])[:, 0].float()
+        return read.logits, values, summary, odds
+
+    def _images(self, words: Tensor, batch: Batch) -> _Items:
+        """Return retrieved images, the photo and its regions as items of one vector each."""
+        windows, count = batch.visual_mask.shape
+        evidence = batch.visual_mask & (batch.visual_stream < len(STREAMS))
+        odds = words.new_zeros(windows, count)
+        states = words.new_zeros(windows, count, words.shape[-1])
+        if self.size.visual_dim and count:
+            states = self.visual(batch.visual).float()
+            post = _mean(words, batch.unit_mask)[:, None].expand_as(states)
+            odds = self.visual_consistency(
+                post.flatten(0, 1), states.flatten(0, 1), batch.visual_features.flatten(0, 1)
+            ).view(windows, count)
+        key = by_head(states, self.size.heads).transpose(1, 2)
+        return _Items(
+            logits=(self._words_as_queries(words) @ key.transpose(-1, -2)).float(),
+            values=states[:, None],
+            summary=states,
+            odds=odds,
+            judged=evidence,
+            mask=batch.visual_mask,
+            stream=batch.visual_stream,
+        )
+
+    def _words_as_queries(self, words: Tensor) -> Tensor:
+        query: Tensor = self.query(self.norm(words)).float()
+        query = by_head(query, self.size.heads).transpose(1, 2)
+        return query / math.sqrt(query.shape[-1])
+
+    def _select(self, words: Tensor, texts: _Items, images: _Items) -> tuple[Tensor, Tensor]:
+        """Return attention [windows, heads, units, items] over texts and over images.
+
+        Weights of one word sum to one together with the null slot, which is not returned.
+        """
+        query = self._words_as_queries(words)
+        logits = []
+        for items in (texts, images):
+            stream = self.streams(items.stream)
+            key = by_head(stream, self.size.heads).transpose(1, 2)
+            belief = nn.functional.logsigmoid(items.odds).masked_fill(~items.judged, 0.0)
+            votes = self._votes_of_views(items, images)
+            total = items.logits + query @ key.transpose(-1, -2)
+            total = total + (belief + votes)[:, None, None, :]
+            logits.append(total.masked_fill(~items.mask[:, None, None, :], -torch.inf))
+        null = self.null[None, :, None, None].expand(*logits[0].shape[:3], 1)
+        weights = torch.cat([*logits, null], dim=-1).softmax(dim=-1)
+        num_texts = logits[0].shape[-1]
+        return weights[..., :num_texts], weights[..., num_texts:-1]
+
+    def _votes_of_views(self, items: _Items, images: _Items) -> Tensor:
+        """Return [windows, items]: the visual query path, from photo and regions to evidence."""
+        views = images.mask & (images.stream >= len(STREAMS))
+        if not self.size.visual_dim or not views.shape[1]:
+            return torch.zeros_like(items.odds)
+        query = self.view_query(_mean(images.summary, views)).float()
+        key = self.view_key(items.summary).float()
+        votes = (key @ query[..., None])[..., 0] / math.sqrt(query.shape[-1])
+        return votes * (items.judged & views.any(dim=1)[:, None])
+
+    def _weighted(self, weights: Tensor, values: Tensor) -> Tensor:
+        """Return [windows, units, dim]; each head weights its own slice of the values."""
+        per_head = by_head(values, self.size.heads)
+        if values.shape[1] == 1:
+            read = torch.einsum("whui,wihd->wuhd", weights, per_head[:, 0])
+        else:
+            read = torch.einsum("whui,wuihd->wuhd", weights, per_head)
+        return read.flatten(2)
+
+
+def _mean(states: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean over dim 1 of [rows, tokens, dim] where ``mask`` is True; 0 for none."""
+    count = mask.sum(dim=1, keepdim=True).clamp(min=1)
+    return (states * mask[..., None]).sum(dim=1) / count

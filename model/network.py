@@ -1,0 +1,63 @@
+"""The whole network: text encoder, fusion system, head."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from model.batch import Batch
+from model.encoders import TextEncoder
+from model.fusion.base import Fused, Fusion
+from model.heads import EntityHead, RelationHead
+
+
+class Reading(NamedTuple):
+    """Fused words of the posts, with the windows of a post behind each other.
+
+    Attributes:
+        words: [posts, words, dim].
+        fused: what the fusion system returned, still by window.
+    """
+
+    words: Tensor
+    fused: Fused
+
+
+class Losses(NamedTuple):
+    """The loss of the task, and of consistency (None where no evidence was shown)."""
+
+    task: Tensor
+    consistency: Tensor | None
+
+
+class Extractor(nn.Module):
+    """Reads a batch; ``head`` decides whether entities or relations come out."""
+
+    def __init__(
+        self, encoder: TextEncoder, fusion: Fusion, head: EntityHead | RelationHead
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.fusion = fusion
+        self.head = head
+
+    def read(self, batch: Batch) -> Reading:
+        """Return fused words."""
+        states = self.encoder(batch.pieces, batch.mask, _no_segments(batch.pieces))
+        starts = batch.starts[..., None].expand(*batch.starts.shape, states.shape[-1])
+        fused: Fused = self.fusion(states.gather(1, starts), batch, self.encoder)
+        return Reading(fused.words.flatten(0, 1)[batch.joined], fused)
+
+    def forward(self, batch: Batch) -> Losses:
+        """Return the losses of an annotated batch."""
+        reading = self.read(batch)
+        odds, target = reading.fused.consistency, reading.fused.consistency_target
+        consistency = None
+        if odds is not None and target is not None:
+            consistency = nn.functional.binary_cross_entropy_with_logits(odds, target)
+        return Losses(self.head.loss(reading.words, batch), consistency)
+
+
+def _no_segments(pieces: Tensor) -> Tensor:
+    return pieces.new_zeros(pieces.shape)

@@ -1,0 +1,1 @@
+"""Recipes and the command ``ramie``; the only room that knows both halves."""

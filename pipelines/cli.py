@@ -1,0 +1,102 @@
+"""The command ``ramie``: one verb per file under ``pipelines/verbs/``.
+
+Exit codes: 0 it worked; 1 it failed, and the message says what to do; 2 the call was wrong;
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from cache.errors import RamieError
+
+VERBS = (
+    "build",
+    "verify",
+    "inspect",
+    "train",
+    "evaluate",
+    "compare",
+    "predict",
+    "kb",
+    "sample",
+    "demo",
+    "bench",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit code."""
+    parser = _parser(_first_word(sys.argv[1:] if arguments is None else list(arguments)))
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    _quieten_libraries()
+    try:
+        code: int = options.run(options)
+    except RamieError as error:
+        print(f"ramie {options.verb}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            f"ramie {options.verb}: interrupted; what was finished is kept. "
+            "Run the same command again to go on.",
+            file=sys.stderr,
+        )
+        return 130
+    except BrokenPipeError:
+        # The reader of our output went away (`ramie ... | head`); that is no failure of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        place = f" ({error.filename})" if error.filename else ""
+        print(
+            f"ramie {options.verb}: {error.strerror or error}{place}. What was finished is kept; "
+            "free space or mend the permissions and run the same command again.",
+            file=sys.stderr,
+        )
+        return 1
+    return code
+
+
+def _first_word(arguments: list[str]) -> str | None:
+    return next((word for word in arguments if not word.startswith("-")), None)
+
+
+def _parser(verb: str | None) -> argparse.ArgumentParser:
+    """Return the parser; only the verb that is called pays for its imports."""
+    parser = argparse.ArgumentParser(
+        prog="ramie",
+        description="Retrieval-augmented multimodal information extraction: build evidence stores "
+        "offline, train on nothing but a store.",
+        epilog="Example: ramie demo    (every verb has its own --help)",
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for name in VERBS:
+        if verb in VERBS and verb != name:
+            verbs.add_parser(name)
+            continue
+        module = importlib.import_module(f"pipelines.verbs.{name}")
+        sub = verbs.add_parser(
+            name,
+            help=module.HELP,
+            description=module.HELP[0].upper() + module.HELP[1:] + ".",
+            epilog=f"Example: {module.EXAMPLE}",
+        )
+        module.add_arguments(sub)
+        sub.set_defaults(run=module.run)
+    return parser
+
+
+def _quieten_libraries() -> None:
+    """Keep third-party chatter off the screen; warnings and errors still come through."""
+    for name in ("httpx", "transformers", "ultralytics", "open_clip", "timm", "root"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""The whole way on the sample world, by the same functions that the verbs call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cache import open_store, verify_store
+from cache.errors import StoreDamaged
+from pipelines.comparison import compare, systems_of, table
+from pipelines.config import Recipe, load_recipe
+from pipelines.inspect_page import write_page
+from pipelines.sample.world import generate_world
+from pipelines.sources import make_providers
+from retrieval.build_report import BuildReport
+from retrieval.builder import build_store
+from retrieval.datasets import read_dataset
+from retrieval.kb import build_kb
+from retrieval.observe import Observer
+
+Say = Callable[[str], None]
+_SEEDS = (1,)
+
+
+def run_demo(out: Path, seed: int, say: Say) -> str:
+    """Make world, knowledge base, stores, models and pages under ``out``; return the result.
+
+    Args:
+        out: folder; what is finished there already is taken as it is.
+        seed: of the world.
+        say: told what happens.
+    """
+    world = out / "sample"
+    say(f"1/5  sample world -> {world}")
+    generate_world(seed, world)
+    recipes = [_placed(name, out) for name in ("sample", "sample-relations")]
+    knowledge = out / "kb" / "sample"
+    say(f"2/5  knowledge base -> {knowledge}")
+    report = build_kb(world / "kb", knowledge, recipes[0].observe, progress=True)
+    say(f"     {report.documents} documents, {report.with_image} with an image")
+    lines: list[str] = []
+    for recipe in recipes:
+        lines += _one_task(recipe, out, say)
+    return "\n".join(lines)
+
+
+def _placed(name: str, out: Path) -> Recipe:
+    """Return a sample recipe with its folders under ``out``."""
+    folder = {"sample": "posts", "sample-relations": "relations"}[name]
+    return load_recipe(
+        name,
+        [f"dataset.root={out / 'sample' / folder}", f"ask.kb={out / 'kb' / 'sample'}"],
+    )
+
+
+def _one_task(recipe: Recipe, out: Path, say: Say) -> list[str]:
+    store = out / "stores" / recipe.name
+    say(f"3/5  {recipe.name}: observe, ask, curate, write -> {store}")
+    first = _build(recipe, store)
+    say(f"     {_counted(first)}")
+    again = _build(recipe, store)
+    say(f"     built again: {again.action}, asked {again.asked}, {again.wall_seconds:.1f} s")
+    _verify(store)
+    say("     verified: every file is what the manifest promises")
+    page = out / "reports" / f"{recipe.name}.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    with open_store(store, reader="parquet") as reader:
+        write_page(reader, page, example_ids=None, limit=30, seed=0)
+    say(f"4/5  {recipe.name}: train and test")
+    runs = out / "runs" / recipe.name
+    systems = systems_of(("text_only", "synthesis"), controls=False)
+    rows = compare(
+        recipe, store, runs, systems=systems, seeds=_SEEDS, say=lambda s: say(f"     {s}")
+    )
+    return [*_result(recipe, table(rows, _SEEDS, "test"), (page, runs / "compare.json")), ""]
+
+
+def _build(recipe: Recipe, store: Path) -> BuildReport:
+    settings = recipe.build_settings()
+    observer = Observer(settings.observe)
+    return build_store(
+        settings,
+        store,
+        dataset=read_dataset(settings.dataset),
+        observer=observer,
+        providers=make_providers(settings.ask, observer),
+        progress=True,
+    )
+
+
+def _counted(report: BuildReport) -> str:
+    counters = report.counters
+    return (
+        f"{report.action}: {counters['posts']} posts, kept {counters.get('evidence', 0)}, "
+        f"dropped {counters.get('dropped', 0)}, asked {report.asked}; {report.wall_seconds:.1f} s "
+        f"of which {report.forward_seconds:.1f} s in detector and encoder"
+    )
+
+
+def _verify(store: Path) -> None:
+    problems = verify_store(store).problems
+    if problems:
+        raise StoreDamaged(f"{store}: {'; '.join(map(str, problems))}. Delete it and build again.")
+
+
+def _result(recipe: Recipe, rows: str, paths: Sequence[Path]) -> list[str]:
+    task = {"mner": "entities", "mre": "relations"}[recipe.dataset.task]
+    return ["", f"## {task}", "", rows, "", *(f"  {path}" for path in paths)]

@@ -1,0 +1,73 @@
+"""Options that several verbs share, so that they read the same everywhere."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipelines.config import Recipe, load_recipe, recipe_names
+
+
+def add_recipe(parser: argparse.ArgumentParser) -> None:
+    """Add RECIPE, ``--set``, ``--store`` and ``--json``."""
+    parser.add_argument(
+        "recipe", metavar="RECIPE", help=f"{', '.join(recipe_names())}, or the path of a .toml"
+    )
+    add_overrides(parser)
+    parser.add_argument(
+        "--store", type=Path, metavar="DIR", help="the store (default: data/stores/NAME)"
+    )
+
+
+def add_overrides(parser: argparse.ArgumentParser) -> None:
+    """Add ``--set`` and ``--json``."""
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one setting of the recipe, e.g. --set curate.keep_per_stream=3; repeatable",
+    )
+    add_json(parser)
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Add RUN, ``--device`` and ``--json``."""
+    # Not called "run": that attribute is the verb's function.
+    parser.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run")
+    add_device(parser)
+    add_json(parser)
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add ``--device``."""
+    parser.add_argument(
+        "--device",
+        default="auto",
+        choices=("auto", "cpu", "cuda"),
+        help="auto: a CUDA device where there is one (default)",
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add ``--json``."""
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def read_recipe(options: argparse.Namespace) -> tuple[Recipe, Path]:
+    """Return the recipe with its overrides, and the store's folder."""
+    recipe = load_recipe(options.recipe, options.set)
+    return recipe, options.store or recipe.store_path()
+
+
+def print_result(result: Mapping[str, object], text: str, as_json: bool) -> None:
+    """Print one result, for a machine or for a person."""
+    print(json.dumps(result, indent=2, sort_keys=True, allow_nan=False) if as_json else text)
+
+
+def note(text: str) -> None:
+    """Say something to the person who waits, apart from the result on standard output."""
+    print(text, file=sys.stderr, flush=True)

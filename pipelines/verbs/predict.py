@@ -1,0 +1,62 @@
+"""``ramie predict``: a new post through the same retrieval, then through a trained run."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from cache.errors import InputError
+from cache.records import Post, Span
+from pipelines.options import add_run, print_result
+
+HELP = "find the entities of a new post, or the relation between two mentions, with the evidence"
+EXAMPLE = 'ramie predict runs/sample --text "Meet me at Velora today" --image photo.jpg'
+_SHOWN = 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the verb takes."""
+    add_run(parser)
+    parser.add_argument("--text", required=True, help="the post")
+    parser.add_argument("--image", type=Path, metavar="FILE", help="its photo")
+    for end in ("head", "tail"):
+        parser.add_argument(
+            f"--{end}",
+            metavar="A:B",
+            help=f"tokens of the {end} mention, end-exclusive, from 0 (relations only)",
+        )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Retrieve, predict, and print what was found with the evidence that weighed most."""
+    from pipelines.prediction import describe, predict_post
+
+    post = _post(options)
+    prediction = predict_post(options.run_folder, post, options.image, device=options.device)
+    print_result(prediction.to_json(), describe(prediction, _SHOWN), options.json)
+    return 0
+
+
+def _post(options: argparse.Namespace) -> Post:
+    from pipelines.words import split_words
+
+    tokens = split_words(options.text)
+    if not tokens:
+        raise InputError(f"--text {options.text!r} has no words. Give the text of the post.")
+    spans = [_span(options, end, len(tokens)) for end in ("head", "tail")]
+    name = options.image.name if options.image else ""
+    return Post("new", tokens, photo_name=name, head=spans[0], tail=spans[1])
+
+
+def _span(options: argparse.Namespace, end: str, num_tokens: int) -> Span | None:
+    text: str | None = getattr(options, end)
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,6}):(\d{1,6})", text)
+    if not match or not int(match[1]) < int(match[2]) <= num_tokens:
+        raise InputError(
+            f"--{end} {text!r} is no span of the {num_tokens} tokens of the text; write "
+            f"START:END with 0 <= START < END <= {num_tokens}."
+        )
+    return Span(int(match[1]), int(match[2]))

@@ -1,0 +1,52 @@
+"""``ramie train``: train a model on a store; goes on where an earlier run stopped."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pipelines.options import add_device, add_recipe, print_result, read_recipe
+
+HELP = "train a model on a store; resumes"
+EXAMPLE = "ramie train sample --out runs/sample --set model.fusion=text_only"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the verb takes."""
+    add_recipe(parser)
+    parser.add_argument("--out", type=Path, metavar="RUN", help="run folder (default: runs/NAME)")
+    add_device(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train, and print where the run is and its best dev F1."""
+    from model.training import train
+    from pipelines.runs import write_recipe
+    from pipelines.tasks import model_task
+
+    recipe, store = read_recipe(options)
+    out = options.out or Path("runs") / recipe.name
+    report = train(
+        store,
+        model_task(recipe),
+        recipe.model,
+        recipe.train,
+        out,
+        device=options.device,
+        progress=True,
+    )
+    write_recipe(out, recipe, store)
+    result = {
+        "run": str(out),
+        "best_dev_f1": report.best_f1,
+        "best_epoch": report.best_epoch,
+        "steps": report.steps,
+        "seconds": report.seconds,
+        "posts_per_second": report.posts_per_second,
+    }
+    text = (
+        f"{out}: dev F1 {100 * report.best_f1:.1f} in epoch {report.best_epoch}, "
+        f"{report.posts_per_second:.0f} posts/s, {report.seconds:.0f} s in this sitting"
+    )
+    print_result(result, text, options.json)
+    return 0

@@ -1,0 +1,1 @@
+"""Fills a store: readers, observation, providers, curation, builder."""

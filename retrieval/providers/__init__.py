@@ -1,0 +1,1 @@
+"""Who can be asked for evidence, one file each."""

@@ -1,0 +1,88 @@
+"""The seam behind which evidence is found: a knowledge base, a recording, the web."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from cache.errors import ProviderUnavailable
+from cache.keys import fingerprint
+from cache.records import Hit, Media, Query
+
+
+class Provider(Protocol):
+    """Anything that answers queries.
+
+    Asking and reading the answer are apart, so that the raw answer is recorded before anything
+    reads it, and a recording can be read again without whoever gave it.
+    """
+
+    @property
+    def name(self) -> str:
+        """Recorded with every hit, so that evidence can be traced and filtered by source."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Says what answers (digest of the knowledge base, of the file); part of every key."""
+        ...
+
+    def accepts(self, query: Query) -> bool:
+        """Return whether this provider can answer that kind of query at all."""
+        ...
+
+    def ask(self, queries: Sequence[Query], k: int) -> list[bytes | ProviderUnavailable]:
+        """Return one raw answer (JSON) of at most ``k`` hits per query, in the queries' order.
+
+        An answer without hits means that the search found nothing. A query that could not be
+        asked gets the `ProviderUnavailable` in its place; its post stays unfinished.
+        """
+        ...
+
+    def parse(self, query: Query, body: bytes, asked_at: str) -> list[Hit]:
+        """Return the hits of a raw answer, best first; needs the recording alone.
+
+        Raises:
+            InputError: ``body`` is not an answer of this provider.
+        """
+        ...
+
+    def media(self, key: str) -> Media:
+        """Return the image that a hit names by ``media_key``.
+
+        Raises:
+            ProviderUnavailable: the image is not to be had now.
+        """
+        ...
+
+
+def query_identity(query: Query) -> dict[str, str]:
+    """Return what makes two queries the same question: neither the embedding nor the post.
+
+    The region's box is part of ``image_key``, so its index, which depends on the other boxes of
+    the photo, is not needed.
+    """
+    return {
+        "level": query.level,
+        "modality": query.modality,
+        "text": query.text,
+        "image_key": query.image_key,
+        "image_name": query.image_name,
+    }
+
+
+def query_key(provider: Provider, query: Query, k: int) -> str:
+    """Return the key under which the raw answer of ``provider`` to ``query`` is recorded."""
+    return answer_key(provider.name, provider.fingerprint, query, k)
+
+
+def answer_key(name: str, provider_fingerprint: str, query: Query, k: int) -> str:
+    """Return `query_key` where only the provider's name and fingerprint are known."""
+    return fingerprint(
+        {
+            "provider": name,
+            "fingerprint": provider_fingerprint,
+            "query": query_identity(query),
+            "k": k,
+        }
+    )
