@@ -34,7 +34,7 @@ class _Map:
     users: int = 0
 
 
-# By process as well: a map that was inherited through fork is closed before its file is mapped anew.
+# By process as well: a map inherited through fork is closed before its file is mapped anew.
 _maps: Final[dict[tuple[int, Path], _Map]] = {}
 
 

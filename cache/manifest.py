@@ -168,7 +168,7 @@ def read_manifest(root: Path) -> Manifest:
 
 
 def differing_keys(
-    ours: Mapping[str, JsonValue], theirs: Mapping[str, JsonValue], prefix: str = ""
+    ours: Mapping[str, object], theirs: Mapping[str, object], prefix: str = ""
 ) -> list[str]:
     """Return the dotted keys at which two identities differ, sorted."""
     keys: list[str] = []

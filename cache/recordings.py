@@ -8,25 +8,29 @@ from __future__ import annotations
 
 import hashlib
 import re
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
 
 import pyarrow as pa
 
 from cache.decode import decode_media
 from cache.encode import media_table
 from cache.errors import InputError, StoreDamaged
-from cache.files import check_regular, write_atomically
+from cache.files import check_regular, sha256_of_file, write_atomically
 from cache.keys import content_key
 from cache.records import Media
 from cache.schema import SCHEMAS
 from cache.shards import ParquetFile, parquet_bytes
 
 _GROUPS_KEPT: Final = 16
-_SEGMENT: Final = re.compile(r"(answers|media)-[0-9a-f]{32}\.parquet")
+_NAME_DIGITS: Final = 32
+_SEGMENT: Final = re.compile(rf"(answers|media)-[0-9a-f]{{{_NAME_DIGITS}}}\.parquet")
+FORGET: Final = "Remove it, and what it held is asked again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,8 @@ def segments(folder: Path) -> list[tuple[Path, str]]:
 class Recordings:
     """The answers below a folder, by key.
 
-    Only keys are kept in memory. Where two segments hold one key (folders that were copied
+    Only keys are kept in memory; a segment's content is compared with its name when an answer is
+    first taken from it. Where two segments hold one key (folders that were copied
     together), the segment whose name sorts first wins, so that every reader sees the same.
 
     Raises:
@@ -73,6 +78,7 @@ class Recordings:
         self._groups: OrderedDict[tuple[Path, int], list[Any]] = OrderedDict()
         self._answers: dict[str, tuple[Path, int]] = {}
         self._media: dict[str, tuple[Path, int]] = {}
+        self._compared: set[Path] = set()
         for segment, table in segments(self.path):
             self._index(segment, table, self._media if table == "media" else self._answers)
 
@@ -100,7 +106,8 @@ class Recordings:
             raise InputError(f"{self.path} holds no image {key!r}; ask its provider again")
         item: Media = self._row(*self._media[key], "media")[0]
         if content_key(item.data) != key:
-            raise StoreDamaged(_broken(self._media[key][0], f"image {key} has other bytes"))
+            path = self._media[key][0]
+            raise StoreDamaged(f"{path}: image {key} has other bytes. {FORGET}")
         return item
 
     def has_media(self, key: str) -> bool:
@@ -138,12 +145,24 @@ class Recordings:
         self._files.clear()
         self._groups.clear()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
     def _write(
         self, prefix: str, name: str, table: pa.Table, index: dict[str, tuple[Path, int]]
     ) -> None:
         data = parquet_bytes(table, name)
-        path = self.path / f"{prefix}-{hashlib.sha256(data).hexdigest()[:32]}.parquet"
+        path = self.path / f"{prefix}-{hashlib.sha256(data).hexdigest()[:_NAME_DIGITS]}.parquet"
         write_atomically(path, data)
+        self._compared.add(path)
         for row, key in enumerate(table.column("key").to_pylist()):
             index.setdefault(key, (path, row))
 
@@ -155,16 +174,16 @@ class Recordings:
 
     def _open(self, path: Path, name: str) -> ParquetFile:
         if path not in self._files:
-            try:
-                self._files[path] = ParquetFile(path, name)
-            except StoreDamaged as error:
-                raise StoreDamaged(_broken(path, error)) from error
+            self._files[path] = ParquetFile(path, name, way_out=FORGET)
         return self._files[path]
 
     def _row(self, path: Path, row: int, name: str) -> Any:
+        if path not in self._compared:
+            check_segment(path)
+            self._compared.add(path)
         file = self._open(path, name)
         starts = file.group_starts
-        group = next(i for i in range(file.num_groups) if row < starts[i + 1])
+        group = bisect_right(starts, row) - 1
         key = (path, group)
         if key in self._groups:
             self._groups.move_to_end(key)
@@ -191,5 +210,11 @@ def _recordings(table: pa.Table) -> list[Recording]:
     return [Recording(**row) for row in table.to_pylist()]
 
 
-def _broken(path: Path, why: object) -> str:
-    return f"{path} cannot be used: {why}. Remove it, and what it held is asked again."
+def check_segment(path: Path) -> None:
+    """Compare a segment with its name, which is the hash of its content.
+
+    Raises:
+        StoreDamaged: they do not fit.
+    """
+    if sha256_of_file(path)[:_NAME_DIGITS] != path.stem.partition("-")[2]:
+        raise StoreDamaged(f"{path} does not have the content that its name promises. {FORGET}")

@@ -27,7 +27,7 @@ STREAMS: Final[tuple[tuple[Level, Modality], ...]] = tuple(
 
 
 class Span(NamedTuple):
-    """A run of tokens, end-exclusive; ``label`` is an entity type, or empty for a given mention."""
+    """A run of tokens, end-exclusive; ``label`` is an entity type, empty for a given mention."""
 
     start: int
     end: int

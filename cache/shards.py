@@ -17,6 +17,7 @@ from cache.schema import DICTIONARY_COLUMNS, ROW_GROUP, SCHEMAS, VECTOR_COLUMNS
 # A row group beyond this is refused before it is decoded: a small file may claim to be anything.
 _MAX_GROUP_BYTES: Final = 2 << 30
 _MAX_GROUP_ROWS: Final = 4096
+RESTORE: Final = "Restore the file from a copy, or build the store again."
 
 
 def parquet_bytes(table: pa.Table, name: str) -> bytes:
@@ -57,8 +58,7 @@ def check_size(root: Path, file: FileEntry) -> Path:
     size = check_regular(path, root).st_size
     if size != file.size_bytes:
         raise StoreDamaged(
-            f"{path} has {size} bytes, but the manifest promises {file.size_bytes}. "
-            "Restore the file from a copy, or build the store again."
+            f"{path} has {size} bytes, but the manifest promises {file.size_bytes}. {RESTORE}"
         )
     return path
 
@@ -74,7 +74,7 @@ def check_bytes(root: Path, file: FileEntry) -> Path:
     if digest != file.sha256:
         raise StoreDamaged(
             f"{path} has the SHA-256 {digest[:12]}..., but the manifest promises "
-            f"{file.sha256[:12]}... Restore the file from a copy, or build the store again."
+            f"{file.sha256[:12]}... {RESTORE}"
         )
     return path
 
@@ -86,23 +86,27 @@ class ParquetFile:
         path: the file.
         name: its table, a key of `SCHEMAS`.
         rows: how many rows it must have; None where nobody promised a number.
+        way_out: what to do about damage, for the message.
 
     Raises:
         StoreDamaged: it is no complete Parquet file, or claims impossible sizes.
         StoreMismatch: it has other columns.
     """
 
-    def __init__(self, path: Path, name: str, rows: int | None = None) -> None:
+    def __init__(
+        self, path: Path, name: str, rows: int | None = None, *, way_out: str = RESTORE
+    ) -> None:
         self.path = path
+        self._way_out = way_out
         try:
             self._file = pq.ParquetFile(path, page_checksum_verification=True, memory_map=False)
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise _damaged(path, error) from error
+            raise self._damaged(error) from error
         try:
             self._check(name, rows)
         except (pa.ArrowException, OSError, ValueError) as error:
             self._file.close()
-            raise _damaged(path, error) from error
+            raise self._damaged(error) from error
         except BaseException:
             self._file.close()
             raise
@@ -115,7 +119,7 @@ class ParquetFile:
             )
         meta = self._file.metadata
         if rows is not None and meta.num_rows != rows:
-            raise _damaged(self.path, f"{meta.num_rows} rows instead of {rows}")
+            raise self._damaged(f"{meta.num_rows} rows instead of {rows}")
         self.group_starts = [0]
         for index in range(meta.num_row_groups):
             group = meta.row_group(index)
@@ -123,7 +127,7 @@ class ParquetFile:
                 0 <= group.num_rows <= _MAX_GROUP_ROWS
                 and 0 <= group.total_byte_size <= _MAX_GROUP_BYTES
             ):
-                raise _damaged(self.path, f"row group {index} claims an impossible size")
+                raise self._damaged(f"row group {index} claims an impossible size")
             self.group_starts.append(self.group_starts[-1] + group.num_rows)
 
     @property
@@ -148,7 +152,7 @@ class ParquetFile:
             # A damaged offset or wrong UTF-8 inside a column would only show, or crash, later.
             table.validate(full=True)
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise _damaged(self.path, error) from error
+            raise self._damaged(error) from error
         return table
 
     def column(self, name: str) -> list[Any]:
@@ -162,13 +166,12 @@ class ParquetFile:
         """Let the file go."""
         self._file.close()
 
+    def _damaged(self, why: object) -> StoreDamaged:
+        # Some reasons of the library span several lines.
+        reason = " ".join(str(why).split()).rstrip(".")
+        return StoreDamaged(f"{self.path} cannot be read: {reason}. {self._way_out}")
+
 
 def open_shard(root: Path, file: FileEntry, name: str) -> ParquetFile:
     """Return a shard file of the store ``root``, every byte compared with the manifest."""
     return ParquetFile(check_bytes(root, file), name, file.rows)
-
-
-def _damaged(path: Path, why: object) -> StoreDamaged:
-    return StoreDamaged(
-        f"{path} cannot be read: {why}. Restore the file from a copy, or build the store again."
-    )

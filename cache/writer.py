@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,7 +37,8 @@ from cache.manifest import (
 )
 from cache.records import Dropped, Media, StoredExample
 from cache.schema import SCHEMA_VERSION, TABLES, Table
-from cache.shards import check_bytes, describe, open_shard, parquet_bytes
+from cache.shard_rules import check_dim, check_posts, check_text, check_unique
+from cache.shards import check_bytes, describe, parquet_bytes
 from cache.tidy import remove_leftovers
 
 LOCK_NAME: Final = "build.lock"
@@ -71,7 +71,7 @@ class StoreWriter:
         self.path = Path(path)
         if num_shards < 0:
             raise InputError(f"a store cannot have {num_shards} shards; give 0 or more")
-        plain: dict[str, JsonValue] = json.loads(canonical_json(dict(identity)))
+        plain = _json(identity, "the identity")
         self._lock = WriterLock(self.path / LOCK_NAME)
         try:
             self._journal = self._resume(plain, num_shards)
@@ -112,7 +112,7 @@ class StoreWriter:
         except StoreError as error:
             _log.warning("building anew what cannot be used: %s", error)
             return {}
-        if manifest.identity != identity or len(manifest.shards) != num_shards:
+        if differing_keys(manifest.identity, identity) or len(manifest.shards) != num_shards:
             return {}
         return {shard.index: shard for shard in manifest.shards}
 
@@ -155,11 +155,16 @@ class StoreWriter:
             InputError: a record that a store does not take; the message names the post.
             StoreError: the disk is full or not writable; finished shards are kept.
         """
+        if not 0 <= index < self._journal.num_shards:
+            raise InputError(
+                f"there is no shard {index}: the store was opened with "
+                f"num_shards={self._journal.num_shards}"
+            )
         self.finished_shards()
         rows = sorted(rows, key=lambda row: row.example.post.example_id)
-        names = self._check_names(index, rows, dropped, unfinished)
+        names = check_posts(index, rows, dropped, unfinished)
         dim = embedding_dim(rows)
-        self._check_dim(index, dim)
+        check_dim(index, dim, self._journal.shards)
         tables: dict[Table, pa.Table] = {
             "examples": examples_table(rows, dim),
             "evidence": evidence_table(rows, dim),
@@ -182,44 +187,6 @@ class StoreWriter:
         except BaseException:
             self._ledger.restore(index, before)
             raise
-
-    def _check_names(
-        self,
-        index: int,
-        rows: Sequence[StoredExample],
-        dropped: Mapping[str, Sequence[Dropped]],
-        unfinished: Sequence[str],
-    ) -> list[str]:
-        if not 0 <= index < self._journal.num_shards:
-            raise InputError(
-                f"there is no shard {index}: the store was opened with "
-                f"num_shards={self._journal.num_shards}"
-            )
-        names = [row.example.post.example_id for row in rows]
-        seen = set(names)
-        if len(seen) < len(names):
-            twice = next(a for a, b in itertools.pairwise(names) if a == b)
-            raise InputError(f"shard {index} has two posts {twice!r}; ids must be unique")
-        if strangers := sorted({name for name, items in dropped.items() if items} - seen):
-            raise InputError(
-                f"shard {index} has dropped hits of {strangers[0]!r}, but no such post; "
-                "give dropped hits for the posts of the shard only"
-            )
-        if both := sorted(seen & set(unfinished)):
-            raise InputError(
-                f"shard {index}: {both[0]!r} is called unfinished and has a row as well; "
-                "leave the row out, so that the next run asks again"
-            )
-        return names
-
-    def _check_dim(self, index: int, dim: int | None) -> None:
-        for other, shard in self._journal.shards.items():
-            theirs = shard.embedding_dim
-            if other != index and dim is not None and theirs is not None and dim != theirs:
-                raise InputError(
-                    f"shard {index} has embeddings of {dim} numbers, shard {other} of {theirs}; "
-                    "use one encoder for the whole store"
-                )
 
     def _write(self, table: Table, index: int, content: pa.Table) -> FileEntry:
         data = parquet_bytes(content, table)
@@ -253,14 +220,14 @@ class StoreWriter:
                 f"{self.path} is not finished: {len(missing)} shards are missing, first "
                 f"{missing[0]}. Write them, then close."
             )
-        self._check_unique()
+        check_unique(self.path, self._journal.shards)
         for index, places in self._ledger.unsettled().items():
             self._move_media(index, places)
         manifest = Manifest(
             schema_version=SCHEMA_VERSION,
             identity=self._journal.identity,
             shards=tuple(shard for _, shard in sorted(self._journal.shards.items())),
-            counters=json.loads(canonical_json(dict(counters))),
+            counters=_json(counters, "the counters"),
         )
         write_manifest(self.path, manifest)
         remove_leftovers(self.path, manifest)
@@ -269,18 +236,6 @@ class StoreWriter:
             self._journal.path.unlink(missing_ok=True)
         self.release()
         return manifest
-
-    def _check_unique(self) -> None:
-        home: dict[object, int] = {}
-        for index, shard in sorted(self._journal.shards.items()):
-            file = open_shard(self.path, shard.files["examples"], "examples")
-            for name in file.column("example_id"):
-                if home.setdefault(name, index) != index:
-                    raise InputError(
-                        f"post {name!r} is in shard {home[name]} and in shard {index}; "
-                        "ids must be unique in a store"
-                    )
-            file.close()
 
     def _move_media(self, index: int, places: dict[str, int]) -> None:
         shard = self._journal.shards[index]
@@ -303,3 +258,9 @@ class StoreWriter:
         trace: TracebackType | None,
     ) -> None:
         self.release()
+
+
+def _json(value: Mapping[str, object], what: str) -> dict[str, JsonValue]:
+    """Return ``value`` as it will be read again."""
+    plain: dict[str, JsonValue] = json.loads(check_text(canonical_json(dict(value)), what))
+    return plain

@@ -17,6 +17,7 @@ from model.encoders import (
     load_saved,
     quiet_transformers,
     save_description,
+    suit_device,
 )
 from model.fusion import make_fusion
 from model.fusion.base import FusionSize
@@ -64,6 +65,12 @@ def load_parts(folder: Path) -> Parts:
     load_weights(parts.network, tensors, folder / WEIGHTS)
     parts.network.eval()
     return parts
+
+
+def place(parts: Parts, device: torch.device) -> None:
+    """Move the network to ``device``, with the kernels that suit it."""
+    parts.network.to(device)
+    suit_device(parts.network.encoder, device)
 
 
 def load_weights(network: Extractor, tensors: dict[str, torch.Tensor], path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, runtime_checkable
 
 from cache.errors import InputError
 from cache.reader import EvidenceItem, Features
@@ -18,6 +18,7 @@ NONE_RELATION: Final = "None"
 UNKNOWN_LABEL: Final = -1
 
 
+@runtime_checkable
 class ExampleSource(Protocol):
     """What the trainer needs of a store reader (`cache.open_store`)."""
 

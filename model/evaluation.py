@@ -19,7 +19,7 @@ from cache.errors import InputError
 from cache.records import Span
 from model.batch import Batch
 from model.bio import labels_of
-from model.build import Parts, load_parts
+from model.build import Parts, load_parts, place
 from model.collate import Shown
 from model.data import ExampleSource, PreparedPost, Task, read_split
 from model.device import autocast, choose_device, uses_bfloat16
@@ -100,7 +100,7 @@ def evaluate(
     """
     parts = load_parts(Path(run))
     target = choose_device(device)
-    parts.network.to(target)
+    place(parts, target)
     with opened(store) as source:
         posts = prepare_split(parts, source, split, progress=progress)
     return evaluate_posts(parts, posts, split, evidence, device=target, progress=progress)

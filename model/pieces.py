@@ -69,6 +69,10 @@ class Pieces:
 
     def of_words(self, words: Sequence[str]) -> list[tuple[int, ...]]:
         """Return the piece ids of each word; a word that yields none becomes the unknown piece."""
+        return [pieces or (self.unknown,) for pieces in self._split(words)]
+
+    def _split(self, words: Sequence[str]) -> list[tuple[int, ...]]:
+        # Half of a surrogate pair is not text that a tokenizer takes.
         clean = [word.encode("utf-8", "replace").decode() for word in words]
         coded = self.tokenizer.backend_tokenizer.encode(
             clean, is_pretokenized=True, add_special_tokens=False
@@ -77,7 +81,7 @@ class Pieces:
         for piece, word_index in zip(coded.ids, coded.word_ids, strict=True):
             if word_index is not None and len(found[word_index]) < MAX_PIECES_PER_WORD:
                 found[word_index].append(piece)
-        return [tuple(pieces) or (self.unknown,) for pieces in found]
+        return [tuple(pieces) for pieces in found]
 
     def passage(self, text: str) -> Passage:
         """Return the first ``max_evidence_pieces`` pieces of an evidence text."""
@@ -85,7 +89,7 @@ class Pieces:
         words = _WORD.findall(text[: self.max_evidence_pieces * 24])[: self.max_evidence_pieces]
         pieces: list[int] = []
         keys: list[int] = []
-        for word, of_word in zip(words, self.of_words(words), strict=True):
+        for word, of_word in zip(words, self._split(words), strict=True):
             pieces.extend(of_word)
             keys.extend([match_key(word)] * len(of_word))
         cut = self.max_evidence_pieces

@@ -14,7 +14,7 @@ from torch import nn
 from tqdm import tqdm
 
 from cache.errors import InputError, RamieError
-from model.build import Parts, load_weights, new_parts
+from model.build import Parts, load_weights, new_parts, place
 from model.checkpoint import Progress, restore, save_checkpoint
 from model.collate import Shown
 from model.data import ExampleSource, PreparedPost, Task, label_set, read_split
@@ -94,7 +94,7 @@ def train(
     target = choose_device(device)
     with opened(store) as source:
         parts, splits = _begin(source, task, model, settings, folder, progress)
-    parts.network.to(target)
+    place(parts, target)
     return _Training(parts, splits["train"], splits["dev"], folder, target).run(
         progress=progress, stop_after=stop_after
     )
@@ -267,7 +267,7 @@ class _Training:
                 "train.learning_rate or set train.precision to float32, and train again."
             )
         self.optimizer.step()
-        self.state = self.state.after_step(float(losses.task))
+        self.state = self.state.after_step(float(losses.task.detach()))
         return len(indices)
 
     def _epoch(self, epoch: int) -> tuple[list[list[int]], list[Shown]]:

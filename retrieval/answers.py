@@ -126,7 +126,7 @@ class Asker:
                     f"provider {provider.name!r} was not asked. Run the build again."
                 )
             hits = provider.parse(query, recording.body, recording.asked_at)
-            found += [replace(hit, query_key=key) for hit in hits]
+            found += [h if h.query_key == key else replace(h, query_key=key) for h in hits]
         return found
 
     def fetch_media(self, hits: Iterable[Hit]) -> None:

@@ -71,7 +71,7 @@ def curate(
         settings: the thresholds.
         hash_of: perceptual hash by media key, of every image hit and of the post's photo.
     """
-    left = score_consistency(sorted(hits, key=canonical_key), observation)
+    left = score_consistency(hits, observation)
     bits, cosine = settings.near_duplicate_image_bits, settings.near_duplicate_image_cosine
     dropped: list[Dropped] = []
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cache.records import Dropped, Hit, Vector
-from retrieval.consistency import cosine
+from retrieval.consistency import cosine, cosines
 from retrieval.dedup_text import source
 from retrieval.rank import best_first, by_stream
 
@@ -76,15 +76,11 @@ def near_images(
         max_bits: hashes up to this distance are of the same picture.
         min_cosine: embeddings from this cosine on are of the same picture.
     """
-    if one[0] is not None and other[0] is not None:
-        bits = hash_distance(one[0], other[0])
-        if bits <= max_bits:
-            return f"{bits} bits apart"
-    if one[1] is not None and other[1] is not None:
-        similarity = cosine(one[1], other[1])
-        if similarity >= min_cosine:
-            return f"cosine {similarity:.3f}"
-    return ""
+    why = _why_near(one[0], other[0], max_bits)
+    if why or one[1] is None or other[1] is None:
+        return why
+    similarity = cosine(one[1], other[1])
+    return f"cosine {similarity:.3f}" if similarity >= min_cosine else ""
 
 
 def drop_same_images(
@@ -129,20 +125,30 @@ def drop_near_images(
         if modality != "image":
             kept += stream_hits
             continue
-        stream_kept: list[Hit] = []
-        for hit in best_first(stream_hits, scores):
-            own = (hash_of(hit.media_key or ""), hit.embedding)
-            for better in stream_kept:
-                theirs = (hash_of(better.media_key or ""), better.embedding)
-                why = near_images(own, theirs, max_bits, min_cosine)
+        ordered = best_first(stream_hits, scores)
+        hashes = [hash_of(hit.media_key or "") for hit in ordered]
+        alike = cosines([hit.embedding for hit in ordered])
+        places: list[int] = []
+        for place, hit in enumerate(ordered):
+            for better in places:
+                why = _why_near(hashes[place], hashes[better], max_bits)
+                if not why and alike[place, better] >= min_cosine:
+                    why = f"cosine {alike[place, better]:.3f}"
                 if why:
-                    reason = f"near-duplicate image of {source(better)}: {why}"
+                    reason = f"near-duplicate image of {source(ordered[better])}: {why}"
                     dropped.append(Dropped(hit, NEAR_IMAGE, reason))
                     break
             else:
-                stream_kept.append(hit)
-        kept += stream_kept
+                places.append(place)
+        kept += [ordered[place] for place in places]
     return kept, dropped
+
+
+def _why_near(one: ImageHash | None, other: ImageHash | None, max_bits: int) -> str:
+    if one is None or other is None:
+        return ""
+    bits = hash_distance(one, other)
+    return f"{bits} bits apart" if bits <= max_bits else ""
 
 
 @cache

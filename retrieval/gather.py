@@ -18,6 +18,7 @@ from retrieval.curate import ImageHashes, curate
 from retrieval.hit_vectors import Encoder, EncoderMismatch, HitVectors
 from retrieval.providers.base import Provider
 from retrieval.queries import make_queries
+from retrieval.recent_media import RecentMedia
 from retrieval.settings import CurateSettings
 from retrieval.stopwatch import Stopwatch
 
@@ -125,6 +126,7 @@ class Gatherer:
         self._vectors = HitVectors(encoder, encoder.encoder_fingerprint, book)
         self._settings = settings
         self._photos: dict[str, Media] = {}
+        self._images = RecentMedia(book.media)
         self._hashes = ImageHashes(self._image)
 
     def gather(self, posts: Sequence[Seen]) -> list[Gathered | Unfinished]:
@@ -178,7 +180,7 @@ class Gatherer:
         return Gathered(tuple(evidence), tuple(dropped), tuple(media))
 
     def _image(self, key: str) -> Media:
-        return self._photos[key] if key in self._photos else self._book.media(key)
+        return self._photos[key] if key in self._photos else self._images(key)
 
 
 def gather_evidence(

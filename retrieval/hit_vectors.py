@@ -77,7 +77,9 @@ class HitVectors:
             EncoderMismatch: the hit's embedding is of another encoder than the query's.
         """
         vector = hit.embedding if hit.embedding is not None else self._recorded(hit)
-        if vector is None or query.embedding is None:
+        if vector is None:
+            return hit
+        if query.embedding is None:
             return replace(hit, embedding=vector)
         if vector.shape != query.embedding.shape:
             raise EncoderMismatch(
@@ -85,6 +87,8 @@ class HitVectors:
                 f"recipe's encoder has {query.embedding.size}. Build the knowledge base with the "
                 "encoder that the recipe names under [observe]."
             )
+        if hit.embedding is vector and hit.relevance is not None:
+            return hit
         relevance = cosine(vector, query.embedding) if hit.relevance is None else hit.relevance
         return replace(hit, embedding=vector, relevance=relevance)
 

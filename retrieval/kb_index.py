@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import weakref
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -43,23 +44,13 @@ class TextIndex:
             StoreDamaged: it cannot be read.
         """
         self._schema = _schema()
-        self._copy: tempfile.TemporaryDirectory[str] | None = None
         try:
             self._index = _open(folder)
         except (OSError, ValueError):
             # Opening takes a lock file, which a read-only folder refuses: search a copy.
-            self._copy = tempfile.TemporaryDirectory(prefix="ramie-kb-")
-            self._index = self._open_copy(folder, Path(self._copy.name) / "index")
-
-    def _open_copy(self, folder: Path, copy: Path) -> tantivy.Index:
-        try:
-            shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("*.lock"))
-            return _open(copy)
-        except (OSError, ValueError, shutil.Error) as error:
-            raise StoreDamaged(
-                f"cannot open the text index {folder}: {error}. Build the knowledge base again "
-                "with `ramie kb build`."
-            ) from error
+            copy = Path(tempfile.mkdtemp(prefix="ramie-kb-"))
+            weakref.finalize(self, shutil.rmtree, copy, ignore_errors=True)
+            self._index = _open_copy(folder, copy / "index")
 
     def search(self, text: str, limit: int, *, with_image: bool) -> list[Ranked]:
         """Return at most ``limit`` documents that share a word with ``text``, best first.
@@ -167,6 +158,17 @@ def _open(folder: Path) -> tantivy.Index:
     index = tantivy.Index.open(str(folder))
     index.register_tokenizer("ramie", _analyzer())
     return index
+
+
+def _open_copy(folder: Path, copy: Path) -> tantivy.Index:
+    try:
+        shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("*.lock"))
+        return _open(copy)
+    except (OSError, ValueError) as error:
+        raise StoreDamaged(
+            f"cannot open the text index {folder}: {error}. Build the knowledge base again "
+            "with `ramie kb build`."
+        ) from error
 
 
 def _schema() -> tantivy.Schema:

@@ -93,7 +93,7 @@ class CurateSettings(Settings):
     """
 
     near_duplicate_text: float = Field(default=0.8, gt=0, le=1)
-    near_duplicate_image_bits: int = Field(default=10, ge=0, le=64)
+    near_duplicate_image_bits: int = Field(default=8, ge=0, le=64)
     near_duplicate_image_cosine: float = Field(default=0.98, gt=0, le=1)
     post_overlap: float = Field(default=0.8, gt=0, le=1)
     min_relevance: float = Field(default=0.0, ge=-1, le=1)

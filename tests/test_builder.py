@@ -230,7 +230,6 @@ def test_one_post_alone_finds_what_the_builder_finds(tmp_path: Path, dataset: Da
 def test_a_store_without_providers_and_models_is_the_text_only_baseline(tmp_path: Path) -> None:
     report = build_store(
         SETTINGS,
-        STRICTER,
         tmp_path / "store",
         dataset=make_dataset(tmp_path / "data"),
         observer=Observer(ObserveSettings(detector="none", encoder="none")),

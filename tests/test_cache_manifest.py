@@ -68,7 +68,7 @@ def test_a_manifest_that_does_not_follow_the_format_is_refused(
 ) -> None:
     build(tmp_path, 2)
     rewrite(tmp_path, change)
-    with pytest.raises(StoreDamaged, match="manifest.json cannot be used"):
+    with pytest.raises(StoreDamaged, match=r"manifest.json cannot be used"):
         open_store(tmp_path)
 
 
@@ -87,7 +87,7 @@ def test_a_manifest_that_does_not_follow_the_format_is_refused(
 )
 def test_text_that_is_no_manifest_is_refused(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "manifest.json").write_bytes(text)
-    with pytest.raises(StoreDamaged, match="manifest.json cannot be used"):
+    with pytest.raises(StoreDamaged, match=r"manifest.json cannot be used"):
         read_manifest(tmp_path)
 
 
@@ -103,12 +103,12 @@ def test_an_edit_by_hand_is_noticed(tmp_path: Path) -> None:
 def test_another_schema_is_refused_with_the_way_out(tmp_path: Path, version: object) -> None:
     build(tmp_path, 1)
     rewrite(tmp_path, lambda content: content.update(schema_version=version))
-    with pytest.raises(StoreMismatch, match="this checkout reads schema 1.*Build the store again"):
+    with pytest.raises(StoreMismatch, match=r"reads schema 1.*Build the store again"):
         open_store(tmp_path)
 
 
 def test_a_folder_without_a_manifest_is_called_unfinished(tmp_path: Path) -> None:
-    with pytest.raises(StoreDamaged, match="did not finish.*Run the build again"):
+    with pytest.raises(StoreDamaged, match=r"did not finish.*Run the build again"):
         open_store(tmp_path / "nowhere")
 
 

@@ -8,6 +8,7 @@ import os
 import random
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -251,7 +252,7 @@ def test_an_empty_store_is_a_store(tmp_path: Path) -> None:
     assert verify_store(tmp_path).ok
 
 
-def _bad(**changes: object) -> Shard:
+def _bad(**changes: Any) -> Shard:
     row = stored("post", 1, image(0))
     seen = replace(row.observation, **changes)
     return Shard((replace(row, observation=seen),), {}, ())
@@ -295,6 +296,19 @@ def test_what_a_store_cannot_hold_is_refused_and_the_shard_stays_as_it_was(
             write(writer, 1, part)
         writer.close({"posts": 15})
     assert files_of(tmp_path) == before
+
+
+def test_text_that_no_file_can_hold_is_refused_wherever_it_comes_from(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the identity cannot be stored"):
+        StoreWriter(tmp_path, identity={"path": "\udce9"}, num_shards=1)
+    with StoreWriter(tmp_path, identity={}, num_shards=1) as writer:
+        with pytest.raises(InputError, match="unfinished post cannot be stored"):
+            write(writer, 0, Shard((), {}, (), ("\udce9",)))
+        write(writer, 0, Shard((), {}, ()))
+        with pytest.raises(InputError, match="the counters cannot be stored"):
+            writer.close({"\udce9": 1})
+        with pytest.raises(InputError, match="there is no shard 1"):
+            write(writer, 1, Shard((), {}, ()))
 
 
 def test_one_embedding_length_and_unique_ids_hold_across_shards(tmp_path: Path) -> None:

@@ -103,14 +103,14 @@ def test_flat_pictures_have_no_hash_and_equal_nothing_but_their_bytes() -> None:
     assert (len(kept), dropped) == (2, [])
 
 
-def test_a_hash_of_a_symmetric_picture_ignores_rounding_noise() -> None:
+def test_frequencies_that_a_symmetric_picture_lacks_are_no_random_bits() -> None:
     half = np.asarray(picture(3).convert("L").resize((32, 64)))
     mirrored = Image.fromarray(np.concatenate([half, half[:, ::-1]], axis=1))
-    flipped = Image.fromarray(np.asarray(mirrored)[:, ::-1].copy())
-    one, other = image_hash(mirrored), image_hash(flipped)
-    assert one is not None
-    assert other is not None
-    assert one.phash == other.phash
+    found = image_hash(mirrored)
+    assert found is not None
+    bits = np.array([int(bit) for bit in f"{found.phash:064b}"]).reshape(8, 8)
+    assert len(set(bits[:, 1::2].ravel().tolist())) == 1
+    assert len(set(bits[:, ::2].ravel().tolist())) == 2
 
 
 def test_the_same_bytes_appear_once_in_a_stream_and_once_in_every_stream() -> None:

@@ -7,7 +7,7 @@ import pytest
 from curation_helpers import encode, make_hit, no_hash, observe, picture, unit
 
 from cache.errors import InputError
-from retrieval.consistency import cosine, post_vector, score_consistency
+from retrieval.consistency import cosine, cosines, post_vector, score_consistency
 from retrieval.curate import ImageHashes
 from retrieval.filters import (
     drop_empty,
@@ -119,5 +119,15 @@ def test_consistency_is_the_cosine_to_the_mean_of_sentence_and_photo() -> None:
 def test_cosine_needs_no_unit_vectors_and_refuses_those_of_another_encoder() -> None:
     assert cosine(np.array([3, 4], np.float32), np.array([8, 6], np.float32)) == 0.96
     assert cosine(np.zeros(2, np.float32), unit(1, 0)) == 0.0
+    vectors = [unit(1, 0), None, np.array([8, 6], np.float32), np.zeros(2, np.float32)]
+    table = cosines(vectors)
+    for row, one in enumerate(vectors):
+        for column, other in enumerate(vectors):
+            known = one is not None and other is not None
+            wanted = cosine(one, other) if known else np.nan  # type: ignore[arg-type]
+            assert np.array_equal(table[row, column], wanted, equal_nan=True)
+    assert cosines([None]).shape == (1, 1)
+    with pytest.raises(InputError, match="of 2 numbers"):
+        cosines([unit(1, 0), unit(1, 0, 0)])
     with pytest.raises(InputError, match=r"of 2 numbers with one of 3: .* different encoders"):
         cosine(unit(1, 0), unit(1, 0, 0))

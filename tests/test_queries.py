@@ -109,7 +109,9 @@ def test_the_order_of_regions_changes_no_question() -> None:
 def test_a_key_tells_questions_apart_but_not_their_vectors() -> None:
     base = Query("sentence", "text", text="a")
     key = answer_key("kb", "f", base, 5)
-    assert key == answer_key("kb", "f", Query("sentence", "text", "a", embedding=np.ones(2)), 5)
+    assert key == answer_key(
+        "kb", "f", Query("sentence", "text", "a", embedding=np.ones(2, np.float32)), 5
+    )
     others = [
         answer_key("kb", "f", Query("sentence", "image", text="a"), 5),
         answer_key("kb", "f", Query("sentence", "text", text="b"), 5),

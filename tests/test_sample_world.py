@@ -176,7 +176,7 @@ def test_photos_named_exist_and_are_photos(world: Path) -> None:
                 with Image.open(world / folder / "photos" / line["photo"]) as photo:
                     assert photo.size == (WIDTH, HEIGHT)
     images = {line["image"] for line in lines(world / "kb/documents.jsonl") if "image" in line}
-    assert images == {path.name for path in (world / "kb" / "images").iterdir()}
+    assert images == {f"images/{path.name}" for path in (world / "kb" / "images").iterdir()}
 
 
 @pytest.mark.parametrize("kind", OBJECTS[:-1])

@@ -75,7 +75,7 @@ def _make_sensitive(model: torch.nn.Module) -> None:
     with torch.no_grad():
         for _ in range(6):
             model.train()(torch.rand(8, 3, 64, 64))
-    head = model.get_submodule("model")[-1]
+    head = list(model.get_submodule("model").children())[-1]
     for branch in (*head.cv2, *head.cv3):
         torch.nn.init.normal_(branch[-1].weight, std=0.5)
         torch.nn.init.zeros_(branch[-1].bias)

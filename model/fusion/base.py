@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -29,6 +29,7 @@ class FusionSize:
     joint: bool
 
 
+@runtime_checkable
 class Encode(Protocol):
     """The text encoder: pieces, mask, segments -> states, all [rows, pieces(, dim)]."""
 
@@ -42,9 +43,9 @@ class Fused(NamedTuple):
 
     Attributes:
         words: [windows, units, dim] fused states.
-        text_weights: [windows, units, texts] share of attention on each textual item, or None.
+        text_weights: [windows, units, texts] attention on each textual item, or None.
         visual_weights: [windows, units, images] the same for visual items, or None.
-        consistency: log-odds that an item belongs to the post, one per real evidence item; or None.
+        consistency: log-odds of each real evidence item that it belongs to the post; or None.
         consistency_target: what ``consistency`` is trained towards; or None.
     """
 

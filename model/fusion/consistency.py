@@ -17,8 +17,8 @@ _TEMPERATURE_AT_START = 0.2
 class Consistency(nn.Module):
     """Log-odds of ``c_j = sigmoid(cos(pool(X) W_x, pool(E_j) W_e) / tau + f(features))``.
 
-    The cosine is the paper's consistency weight; ``features`` are the similarities that the store's
-    embeddings give (`model.features`). Trained without labels: see ``TrainSettings.mismatch``.
+    The cosine is the paper's consistency weight; ``features`` are similarities of the
+    store's embeddings (`model.features`). Trained without labels: see ``TrainSettings.mismatch``.
     """
 
     def __init__(self, dim: int, item_dim: int) -> None:

@@ -1,4 +1,4 @@
-"""How a word reads one evidence text: attention over its tokens, aligned by meaning and by name."""
+"""How a word reads one evidence text: attention over its tokens, by meaning and by name."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Cross-modal retrieval and synthesis: the method of the paper that started this project.
 
-Each word selects among all evidence of the six streams by attention (over the tokens of texts, over
+Each word selects among all evidence of the six streams by attention (over tokens of texts, over
 vectors of images), the post's photo and regions vote as visual queries, every item is weighted by
 its consistency with the post, a null slot lets a word read nothing, and a gate decides how much
 enters the word. Selection over all items at once equals selection within each stream followed by a
@@ -232,7 +232,7 @@ class Synthesis(Fusion):
             return torch.zeros_like(items.odds)
         query = self.view_query(_mean(images.summary, views)).float()
         key = self.view_key(items.summary).float()
-        votes = (key @ query[..., None])[..., 0] / math.sqrt(query.shape[-1])
+        votes: Tensor = (key @ query[..., None])[..., 0].float() / math.sqrt(query.shape[-1])
         return votes * (items.judged & views.any(dim=1)[:, None])
 
     def _weighted(self, weights: Tensor, values: Tensor) -> Tensor:
@@ -242,7 +242,8 @@ class Synthesis(Fusion):
             read = torch.einsum("whui,wihd->wuhd", weights, per_head[:, 0])
         else:
             read = torch.einsum("whui,wuihd->wuhd", weights, per_head)
-        return read.flatten(2)
+        flat: Tensor = read.flatten(2).float()
+        return flat
 
 
 def _mean(states: Tensor, mask: Tensor) -> Tensor:

@@ -170,8 +170,7 @@ def _add_noise(world: _World, seed: int, size: WorldSize) -> None:
 def _write_kb(pages: list[Page], out: Path, seed: int, progress: bool) -> None:
     """Write pages in random order under ids that say nothing; the order is kept in ``pages``."""
     random.Random(f"{seed}/order").shuffle(pages)
-    images = out / "kb" / "images"
-    images.mkdir(parents=True)
+    (out / "kb" / "images").mkdir(parents=True)
     lines = []
     for index, page in enumerate(_bar(pages, "write the knowledge base", progress)):
         document_id = _document_id(index)
@@ -182,8 +181,8 @@ def _write_kb(pages: list[Page], out: Path, seed: int, progress: bool) -> None:
             "url": f"https://pages.example/{document_id}",
         }
         if page.photo is not None:
-            line["image"] = f"{document_id}.jpg"
-            (images / line["image"]).write_bytes(encode_jpeg(page.photo()))
+            line["image"] = f"images/{document_id}.jpg"
+            (out / "kb" / line["image"]).write_bytes(encode_jpeg(page.photo()))
         lines.append(line)
     _write_lines(out / "kb" / "documents.jsonl", lines)
 

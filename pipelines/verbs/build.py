@@ -27,8 +27,8 @@ def run(options: argparse.Namespace) -> int:
     recipe, store = read_recipe(options)
     settings = recipe.build_settings()
     dataset: Dataset = read_dataset(settings.dataset)
-    for problem, count in dataset.problem_counts.items():
-        note(f"  data set: {count} x {problem}")
+    for problem in dataset.problems:
+        note(f"  data set: {problem}")
     observer = Observer(settings.observe)
     report: BuildReport = build_store(
         settings,

@@ -30,9 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Retrieve, predict, and print what was found with the evidence that weighed most."""
+    post = _post(options)
+    # After the call was found right: what follows loads models.
     from pipelines.prediction import describe, predict_post
 
-    post = _post(options)
     prediction = predict_post(options.run_folder, post, options.image, device=options.device)
     print_result(prediction.to_json(), describe(prediction, _SHOWN), options.json)
     return 0

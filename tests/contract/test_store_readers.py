@@ -141,23 +141,23 @@ def test_reading_changes_no_file_of_the_store(kind: Name, tmp_path: Path) -> Non
 @pytest.mark.parametrize("kind", READERS)
 def test_the_wrong_identity_is_refused_and_the_right_one_accepted(kind: Name, store: Path) -> None:
     open_store(store, reader=kind, identity=IDENTITY).close()
+    other = {**IDENTITY, "fingerprints": {"observe": "a", "ask": "x"}}
     with pytest.raises(StoreMismatch, match=r"fingerprints\.ask differ"):
-        fingerprints = {"observe": "a", "ask": "x"}
-        open_store(store, reader=kind, identity={**IDENTITY, "fingerprints": fingerprints})
+        open_store(store, reader=kind, identity=other)
 
 
 def test_an_unknown_reader_is_named(store: Path) -> None:
-    with pytest.raises(InputError, match="'pickle'.*lmdb and parquet"):
+    with pytest.raises(InputError, match=r"'pickle'.*lmdb and parquet"):
         open_store(store, reader="pickle")  # type: ignore[arg-type]
 
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=5)
 NUMBER = st.floats(-1e300, 1e300, allow_nan=False)
 SPANS = st.builds(Span, st.integers(0, 3), st.integers(0, 3), TEXT)
-MENTION = st.none() | st.builds(Span, st.integers(0, 3), st.integers(0, 3))
-VECTORS = st.none() | st.lists(
-    st.floats(-6e4, 6e4, width=16), min_size=3, max_size=3
-).map(lambda values: np.array(values, np.float32))
+MENTION = st.none() | st.builds(Span, st.integers(0, 3), st.integers(0, 3), st.just(""))
+VECTORS = st.none() | st.lists(st.floats(-6e4, 6e4, width=16), min_size=3, max_size=3).map(
+    lambda values: np.array(values, np.float32)
+)
 HITS = st.builds(
     lambda stream, **rest: Hit(level=stream[0], modality=stream[1], **rest),
     stream=st.sampled_from(STREAMS),
@@ -181,7 +181,11 @@ HITS = st.builds(
 @st.composite
 def records(draw: st.DrawFn) -> StoredExample:
     post = Post(
-        draw(TEXT), tuple(draw(st.lists(TEXT, max_size=3))), draw(TEXT), draw(MENTION), None
+        draw(TEXT),
+        tuple(draw(st.lists(TEXT, max_size=3))),
+        draw(TEXT),
+        draw(MENTION),
+        draw(MENTION),
     )
     entities = draw(st.none() | st.lists(SPANS, max_size=2).map(tuple))
     regions = st.builds(Region, st.tuples(NUMBER, NUMBER, NUMBER, NUMBER), TEXT, NUMBER, VECTORS)

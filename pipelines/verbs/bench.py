@@ -1,0 +1,77 @@
+"""``ramie bench``: how fast building, reading and training are; ratios within one run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipelines.options import add_json, note, print_result
+
+HELP = "measure building, reading and training; ratios within one run"
+EXAMPLE = "ramie bench read --posts 20000"
+PARTS = ("build", "read", "train")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the verb takes."""
+    parser.add_argument(
+        "part", nargs="*", metavar="PART", help=f"any of {', '.join(PARTS)} (default: all)"
+    )
+    parser.add_argument("--posts", type=int, help="posts to build or to read (60 and 20000)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--recipe",
+        help="build: this recipe's data and models, not the sample world with models of full "
+        "size; train: this recipe's text encoder, not MiniLM",
+    )
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="also write the JSON to FILE")
+    add_json(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, and print a table of every figure."""
+    unknown = sorted(set(options.part) - set(PARTS))
+    if unknown:
+        note(f"ramie bench: unknown part {unknown[0]!r}; known are {', '.join(PARTS)}.")
+        return 2
+    measure = {"build": _build, "read": _read, "train": _train}
+    result: dict[str, Mapping[str, object]] = {}
+    for part in options.part or PARTS:
+        note(f"measuring {part} ...")
+        result[part] = measure[part](options)
+    if options.out:
+        options.out.write_text(json.dumps(result, indent=1) + "\n")
+    lines = [
+        f"{part:<6} {name:<32} {value:,.2f}"
+        if isinstance(value, float)
+        else f"{part:<6} {name:<32} {value}"
+        for part, figures in result.items()
+        for name, value in figures.items()
+    ]
+    print_result(result, "\n".join(lines), options.json)
+    return 0
+
+
+def _build(options: argparse.Namespace) -> Mapping[str, object]:
+    from pipelines.bench_build import bench_build
+    from pipelines.config import load_recipe
+
+    recipe = load_recipe(options.recipe, options.set) if options.recipe else None
+    return bench_build(options.posts or 60, options.seed, recipe)
+
+
+def _read(options: argparse.Namespace) -> Mapping[str, object]:
+    from pipelines.bench_read import bench_read
+
+    return bench_read(options.posts or 20_000, options.seed)
+
+
+def _train(options: argparse.Namespace) -> Mapping[str, object]:
+    from pipelines.bench_train import bench_train
+    from pipelines.config import load_recipe
+
+    recipe = load_recipe(options.recipe or "twitter2017-recorded", options.set)
+    return bench_train(recipe.model.text_encoder)

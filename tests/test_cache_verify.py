@@ -1,0 +1,223 @@
+"""Verify finds every kind of damage and names the file; a sound store has no problems."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from cache_helpers import IDENTITY, build, files_of, image, shard, write
+
+from cache import (
+    Recording,
+    Recordings,
+    StoreWriter,
+    content_key,
+    fingerprint,
+    open_store,
+    verify_store,
+)
+from cache.schema import SCHEMAS, TABLES
+from cache.shards import describe, parquet_bytes
+
+ANSWERS = [Recording(str(i) * 64, "kb", "{}", "2026", b"answer") for i in range(3)]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    build(tmp_path)
+    with Recordings(tmp_path / "recordings") as recordings:
+        recordings.put_segment(ANSWERS, [image(7)])
+    open_store(tmp_path).close()
+    return tmp_path
+
+
+def part(store: Path, table: str, index: int = 1) -> Path:
+    return next((store / table).glob(f"part-{index:05d}-*"))
+
+
+def flip(path: Path, place: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_sound_store_has_no_problems_and_is_counted(store: Path) -> None:
+    before = files_of(store)
+    report = verify_store(store)
+    assert report.problems == ()
+    assert report.ok
+    assert report.counts["examples rows"] == 15
+    assert report.counts["dropped rows"] == 18
+    assert report.counts["images"] == 4
+    assert report.counts["shards"] == 3
+    assert report.counts["recorded answers"] == 3
+    assert report.counts["posts in train"] + report.counts["posts in test"] == 10
+    assert files_of(store) == before
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("damage", ["cut", "flipped", "missing", "renamed", "empty", "link"])
+def test_damage_to_a_shard_is_found_and_its_file_is_named(
+    store: Path, table: str, damage: str
+) -> None:
+    path = part(store, table)
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-7])
+    elif damage == "flipped":
+        flip(path, 30)
+    elif damage == "missing":
+        path.unlink()
+    elif damage == "renamed":
+        path.rename(path.with_name("part-00001-000000000000.parquet"))
+    elif damage == "empty":
+        path.write_bytes(b"")
+    else:
+        path.rename(store.parent / f"{table}-elsewhere")
+        path.symlink_to(store.parent / f"{table}-elsewhere")
+    problems = verify_store(store).problems
+    assert any(str(path) in problem for problem in problems)
+    assert len(problems) == (2 if damage == "renamed" else 1)
+
+
+def test_every_flipped_byte_of_a_shard_is_found(store: Path) -> None:
+    path = part(store, "evidence")
+    sound = path.read_bytes()
+    for place in range(0, len(sound), 997):
+        flip(path, place)
+        assert not verify_store(store).ok, place
+        path.write_bytes(sound)
+    assert verify_store(store).ok
+
+
+def test_swapped_shards_are_found_both(store: Path) -> None:
+    first, second = part(store, "dropped", 0), part(store, "dropped", 1)
+    one, other = first.read_bytes(), second.read_bytes()
+    first.write_bytes(other)
+    second.write_bytes(one)
+    problems = "\n".join(verify_store(store).problems)
+    assert str(first) in problems
+    assert str(second) in problems
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "examples/part-00007-0123456789ab.parquet",
+        "media/.tmp-123-part-00000-0123456789ab.parquet",
+        "evidence/notes.txt",
+        "recordings/answers.parquet",
+        "recordings/.tmp-9-answers-0.parquet",
+        "data.parquet",
+        "extra/file",
+    ],
+)
+def test_a_file_that_does_not_belong_is_found(store: Path, name: str) -> None:
+    path = store / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"x")
+    problems = verify_store(store).problems
+    assert len(problems) == 1
+    assert str(store / name.split("/")[0]) in problems[0]
+
+
+def test_a_note_or_a_report_beside_the_data_is_no_damage(store: Path) -> None:
+    (store / "README.md").write_text("about")
+    (store / "inspect.html").write_text("<html>")
+    assert verify_store(store).ok
+
+
+def test_a_missing_an_edited_and_a_foreign_manifest_are_found(store: Path) -> None:
+    path = store / "manifest.json"
+    text = path.read_text()
+    path.write_text(text.replace('"posts": 15', '"posts": 14'))
+    assert "edited or damaged" in verify_store(store).problems[0]
+    path.write_text(text.replace('"schema_version": 1', '"schema_version": 2'))
+    assert "schema 2" in verify_store(store).problems[0]
+    path.unlink()
+    assert "does not exist" in verify_store(store).problems[0]
+
+
+def test_damaged_and_renamed_recordings_are_found(store: Path) -> None:
+    for kind in ("answers", "media"):
+        path = next((store / "recordings").glob(f"{kind}-*"))
+        sound = path.read_bytes()
+        flip(path, len(sound) // 2)
+        assert str(path) in verify_store(store).problems[0]
+        path.write_bytes(sound[:-3])
+        assert str(path) in verify_store(store).problems[0]
+        path.write_bytes(sound)
+    other = path.with_name("media-" + "0" * 32 + ".parquet")
+    path.rename(other)
+    assert str(other) in verify_store(store).problems[0]
+
+
+def test_an_interrupted_rebuild_is_no_damage_to_the_finished_store(store: Path) -> None:
+    with StoreWriter(store, identity=IDENTITY, num_shards=3) as writer:
+        write(writer, 1, shard(1, 3))
+    (store / "media" / ".tmp-1-part").write_bytes(b"half")
+    assert verify_store(store).ok
+
+
+def held(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return next(row for row in rows if row["data"] is not None)
+
+
+def forge(store: Path, table: str, change: Callable[[list[dict[str, Any]]], Any]) -> None:
+    """Change rows of shard 1 as somebody would who can compute every hash."""
+    path = part(store, table)
+    rows = pq.read_table(path).to_pylist()
+    change(rows)
+    data = parquet_bytes(pa.Table.from_pylist(rows, schema=SCHEMAS[table]), table)
+    entry = describe(table, 1, data, len(rows))
+    path.unlink()
+    (store / entry.path).write_bytes(data)
+    content = json.loads((store / "manifest.json").read_text())
+    del content["sha256"]
+    content["shards"][1]["files"][table] = entry.model_dump()
+    content["sha256"] = fingerprint(content)
+    (store / "manifest.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "message"),
+    [
+        ("examples", lambda rows: rows.reverse(), "not sorted"),
+        ("examples", lambda rows: rows[0].update(example_id="post-00-00"), "another shard"),
+        ("examples", lambda rows: rows[0].update(photo_status="fine"), "make no sense"),
+        ("examples", lambda rows: rows[0].update(photo_key="x"), "no image key"),
+        ("examples", lambda rows: rows[0].update(sentence_embedding=[0.5]), "1 numbers"),
+        ("examples", lambda rows: rows[0].update(sentence_embedding=[0.1] * 8), "float16"),
+        ("examples", lambda rows: rows[0].update(photo_embedding=[float("nan")] * 8), "NaN"),
+        ("examples", lambda rows: rows[0].update(photo_embedding=[float("inf")] * 8), "infinity"),
+        ("examples", lambda rows: rows[0].update(region_embeddings=[None] * 5), "make no sense"),
+        ("evidence", lambda rows: rows[0].update(level="page"), "'page'"),
+        ("evidence", lambda rows: rows[0].update(example_id="post-00-00"), "of no post"),
+        ("evidence", lambda rows: rows.reverse(), "not with its post's rows"),
+        ("dropped", lambda rows: rows[0].update(modality="sound"), "'sound'"),
+        ("media", lambda rows: held(rows).update(data=b"other"), "other bytes"),
+        ("media", lambda rows: held(rows).update(stored_in=0), "wrong shard"),
+        ("media", lambda rows: rows.append(rows[0]), "not sorted"),
+        (
+            "media",
+            lambda rows: rows.append(
+                {**rows[0], "key": "f" * 64, "stored_in": 2, "data": None},
+            ),
+            "where it is not",
+        ),
+    ],
+)
+def test_rows_that_no_writer_writes_are_found_though_every_hash_fits(
+    store: Path, table: str, change: Callable[[list[dict[str, Any]]], Any], message: str
+) -> None:
+    forge(store, table, change)
+    problems = verify_store(store).problems
+    assert any(message in problem for problem in problems), problems
+
+
+def test_the_key_of_an_image_is_the_hash_of_its_bytes() -> None:
+    assert image(1).key == content_key(image(1).data)

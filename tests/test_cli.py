@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.cli import VERBS, main
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+RECIPE = """
+[dataset]
+reader = "jsonl"
+task = "mner"
+root = "{root}"
+[observe]
+detector = "none"
+encoder = "none"
+[ask]
+providers = []
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    """Return a recipe over three posts that asks nobody."""
+    posts = tmp_path / "posts"
+    posts.mkdir()
+    for split in ("train", "dev", "test"):
+        line = {"id": f"{split}-1", "tokens": ["Hello", "Ada"], "entities": []}
+        (posts / f"{split}.jsonl").write_text(json.dumps(line) + "\n")
+    path = tmp_path / "mine.toml"
+    path.write_text(RECIPE.format(root=posts))
+    return path
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_with_an_example(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([verb, "--help"])
+
+    assert stopped.value.code == 0
+    assert f"Example: ramie {verb}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_overview_says_what_every_verb_is_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+
+    lines = capsys.readouterr().out.splitlines()
+    for verb in VERBS:
+        said = [line for line in lines if line.strip().startswith(f"{verb} ")]
+        assert said, verb
+        assert len(said[0].split()) > 3
+
+
+@pytest.mark.parametrize("call", [[], ["bulid"], ["build"], ["verify", "a", "b"]])
+def test_a_wrong_call_exits_with_2(call: list[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(call)
+
+    assert stopped.value.code == 2
+
+
+def test_a_failure_exits_with_1_and_names_the_way_out(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["build", "smaple"]) == 1
+    assert "did you mean 'sample'?" in capsys.readouterr().err
+
+    assert main(["verify", str(tmp_path / "nowhere")]) == 1
+    assert "nowhere" in "".join(capsys.readouterr())
+
+
+def test_a_build_says_what_it_did_and_does_it_once(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = tmp_path / "store"
+    call = ["build", str(recipe), "--store", str(store), "--json"]
+
+    assert main(call) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert main(call) == 0
+    second = json.loads(capsys.readouterr().out)
+
+    assert (first["action"], second["action"]) == ("built", "nothing to do")
+    assert first["counters"]["posts"] == 3
+    assert main(["verify", str(store)]) == 0
+
+
+def test_the_same_folder_under_another_recipe_is_refused(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = ["--store", str(tmp_path / "store")]
+    assert main(["build", str(recipe), *store]) == 0
+
+    assert main(["build", str(recipe), *store, "--set", "ask.hits_per_query=7"]) == 1
+
+    message = capsys.readouterr().err
+    assert "hits_per_query" in message
+    assert "20 -> 7" in message
+    assert "manifest.json" in message  # the way out
+
+
+@pytest.mark.parametrize("span", ["1", "a:b", "2:1", "0:99", "-1:1"])
+def test_a_mention_outside_the_text_is_refused_before_any_model_is_loaded(
+    span: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", "no-run", "--text", "one two three", f"--head={span}"]) == 1
+    assert "--head" in capsys.readouterr().err
+
+
+def test_naming_a_verb_costs_no_heavy_import() -> None:
+    # A trainer's machine may have neither; and help must be quick.
+    code = (
+        "import sys\nfrom pipelines.cli import main\n"
+        "try:\n    main(['train', '--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'ultralytics', 'open_clip', 'tantivy', 'torch'} & set(sys.modules)\n"
+        "print('HEAVY', sorted(heavy))\n"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY
+    )
+    assert "HEAVY []" in out.stdout
