@@ -114,7 +114,7 @@ def _run(text_encoder: str, evidence_texts: int, seed: int) -> Run:
         labels=("O", "B-PER", "I-PER"),
         visual_dim=0,
         store="",
-        model=ModelSettings(text_encoder=text_encoder, max_evidence=per_stream, max_pieces=64),
+        model=ModelSettings(text_encoder=text_encoder, max_evidence=per_stream, max_pieces=40),
         train=TrainSettings(precision="float32", seed=seed),
         code_version=code_version(),
         libraries=library_versions(),

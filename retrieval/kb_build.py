@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -28,7 +27,7 @@ from retrieval.kb_documents import (
     ProblemLog,
     RawDocument,
     load_document_image,
-    read_documents,
+    read_all_documents,
 )
 from retrieval.kb_format import (
     FORMAT,
@@ -98,26 +97,26 @@ class _Embedded:
 
 
 def build_kb(
-    folder: Path, out: Path, observe: ObserveSettings, *, progress: bool = False
+    folders: Path | Sequence[Path], out: Path, observe: ObserveSettings, *, progress: bool = False
 ) -> KbReport:
-    """Build the knowledge base ``out`` from ``folder``, whole or not at all.
+    """Build the knowledge base ``out`` from ``folders``, whole or not at all.
 
     Args:
-        folder: holds ``documents.jsonl`` and the images that it names.
+        folders: each holds ``documents.jsonl`` and the images that it names.
         out: is made; a knowledge base that is there already is replaced at the very end.
         observe: names the encoder; posts must be observed with the same one.
         progress: show a bar on a terminal.
 
     Raises:
-        InputError: nothing usable in ``folder``, ``out`` is something else, or not writable.
+        InputError: nothing usable in a folder, ``out`` is something else, or not writable.
     """
     log = ProblemLog()
-    raw = read_documents(folder, log)
+    raw = read_all_documents([folders] if isinstance(folders, Path) else folders, log)
     _check_target(out)
     observer = Observer(observe)
     try:
         with _temporary(out) as work:
-            embedded = _embed(folder, work, raw, observer, log, progress)
+            embedded = _embed(work, raw, observer, log, progress)
             manifest = _write(work, embedded, observer.encoder_fingerprint, log)
             _replace(work, out)
     except OSError as error:
@@ -131,7 +130,6 @@ def build_kb(
 
 
 def _embed(
-    folder: Path,
     work: Path,
     raw: Sequence[RawDocument],
     observer: Embedder,
@@ -147,22 +145,22 @@ def _embed(
     ):
         for start in range(0, len(raw), _CHUNK):
             chunk = raw[start : start + _CHUNK]
-            loaded = loaders.map(lambda document: _image(folder, document), chunk)
+            loaded = loaders.map(_image, chunk)
             kept: list[tuple[RawDocument, Photo | None]] = []
             for document, found in zip(chunk, loaded, strict=True):
                 kept += _usable(document, found, log)
             _embed_chunk(kept, work, observer, embedded)
             bar.update(len(chunk))
     if not embedded.documents:
-        raise InputError(f"no document of {folder} has a text or a readable image. Repair it.")
+        raise InputError("no document has a text or a readable image. Repair the images.")
     return embedded
 
 
-def _image(folder: Path, document: RawDocument) -> Photo | PhotoProblem | None:
+def _image(document: RawDocument) -> Photo | PhotoProblem | None:
     if document.image is None:
         return None
     try:
-        return load_document_image(folder, document)
+        return load_document_image(document)
     except PhotoProblem as problem:
         return problem
 
@@ -271,7 +269,10 @@ def _temporary(out: Path) -> Iterator[Path]:
 
 
 def _replace(work: Path, out: Path) -> None:
-    """Put ``work`` in the place of ``out``, which is missing, empty, or an older base."""
+    """Put ``work`` in the place of ``out``, which is missing, empty, or an older base.
+
+    The older base goes where `_temporary` clears up.
+    """
     for folder, _, names in os.walk(work):
         for name in names:
             with (Path(folder) / name).open("rb") as file:
@@ -284,6 +285,5 @@ def _replace(work: Path, out: Path) -> None:
         except OSError:
             old.rename(out)
             raise
-        shutil.rmtree(old)
     else:
         work.rename(out)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -24,6 +24,7 @@ class RawDocument:
     """A line of ``documents.jsonl``, checked.
 
     Attributes:
+        folder: where the line stands, and below which its image lies.
         line: number of the line, from 1.
         document_id: unique in the knowledge base.
         title: may be empty.
@@ -32,6 +33,7 @@ class RawDocument:
         image: path below the folder, or None.
     """
 
+    folder: Path
     line: int
     document_id: str
     title: str
@@ -73,6 +75,35 @@ def join_passage(title: str, text: str) -> str:
     return f"{title}. {text}" if title[-1].isalnum() else f"{title} {text}"
 
 
+def read_all_documents(folders: Sequence[Path], log: ProblemLog) -> list[RawDocument]:
+    """Return the usable documents of ``folders``, sorted by id.
+
+    Where there are several folders, the name of a document's folder goes before its id and before
+    its problems, so that two collections may number their documents alike.
+
+    Raises:
+        InputError: as `read_documents`; or two folders have one name.
+    """
+    if len(folders) == 1:
+        return read_documents(folders[0], log)
+    names = [folder.resolve().name for folder in folders]
+    if len(set(names)) < len(names):
+        raise InputError(
+            f"two of the folders {', '.join(map(str, folders))} have the same name, which is to "
+            "tell their documents apart. Rename one of them."
+        )
+    found: list[RawDocument] = []
+    for folder, name in zip(folders, names, strict=True):
+        own = ProblemLog()
+        found += [
+            replace(document, document_id=f"{name}/{document.document_id}")
+            for document in read_documents(folder, own)
+        ]
+        for problem in own.found:
+            log.add(problem.line, problem.kind, f"{name}: {problem.message}")
+    return sorted(found, key=lambda document: document.document_id)
+
+
 def read_documents(folder: Path, log: ProblemLog) -> list[RawDocument]:
     """Return the usable documents of ``folder``, sorted by id; problems go to ``log``.
 
@@ -83,7 +114,7 @@ def read_documents(folder: Path, log: ProblemLog) -> list[RawDocument]:
     found: dict[str, RawDocument] = {}
     try:
         for line, data in _lines(path, log):
-            document = _document(line, data, log)
+            document = _document(folder, line, data, log)
             if document is None:
                 continue
             first = found.setdefault(document.document_id, document)
@@ -104,13 +135,13 @@ def read_documents(folder: Path, log: ProblemLog) -> list[RawDocument]:
     return [found[document_id] for document_id in sorted(found)]
 
 
-def load_document_image(folder: Path, document: RawDocument) -> Photo:
+def load_document_image(document: RawDocument) -> Photo:
     """Return the document's image.
 
     Raises:
         PhotoProblem: it is outside the folder, missing or unreadable.
     """
-    base = folder.resolve()
+    base = document.folder.resolve()
     try:
         path = (base / str(document.image)).resolve()
         inside = path.is_relative_to(base)
@@ -135,7 +166,7 @@ def _lines(path: Path, log: ProblemLog) -> Iterator[tuple[int, bytes]]:
                 yield line, data
 
 
-def _document(line: int, data: bytes, log: ProblemLog) -> RawDocument | None:
+def _document(folder: Path, line: int, data: bytes, log: ProblemLog) -> RawDocument | None:
     try:
         value = json.loads(data.decode("utf-8-sig" if line == 1 else "utf-8"))
         if not isinstance(value, dict):
@@ -148,6 +179,7 @@ def _document(line: int, data: bytes, log: ProblemLog) -> RawDocument | None:
     if len(texts["text"]) > LONGEST_TEXT:
         log.add(line, "text cut", f"text cut to its first {LONGEST_TEXT:,} characters")
     document = RawDocument(
+        folder,
         line,
         document_id,
         texts["title"][:_LONGEST_FIELD],

@@ -15,6 +15,7 @@ from cache_helpers import IDENTITY, build, files_of, image, shard, write
 from cache import (
     Recording,
     Recordings,
+    StoreDamaged,
     StoreWriter,
     content_key,
     fingerprint,
@@ -22,7 +23,7 @@ from cache import (
     verify_store,
 )
 from cache.schema import SCHEMAS, TABLES
-from cache.shards import describe, parquet_bytes
+from cache.shards import ParquetFile, describe, parquet_bytes
 
 ANSWERS = [Recording(str(i) * 64, "kb", "{}", "2026", b"answer") for i in range(3)]
 
@@ -92,6 +93,18 @@ def test_every_flipped_byte_of_a_shard_is_found(store: Path) -> None:
         assert not verify_store(store).ok, place
         path.write_bytes(sound)
     assert verify_store(store).ok
+
+
+def test_page_checksums_are_written_and_compared(store: Path) -> None:
+    path = part(store, "evidence")
+    sound = path.read_bytes()
+    # Where a page lies: any byte of it must be noticed without the hash of the file.
+    chunk = pq.ParquetFile(path).metadata.row_group(0).column(8)
+    flip(path, chunk.data_page_offset + chunk.total_compressed_size - 1)
+    with pytest.raises(StoreDamaged, match="CRC checksum"):
+        ParquetFile(path, "evidence").group(0)
+    path.write_bytes(sound)
+    ParquetFile(path, "evidence").group(0)
 
 
 def test_swapped_shards_are_found_both(store: Path) -> None:

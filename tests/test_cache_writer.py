@@ -136,6 +136,18 @@ def test_a_journal_line_that_a_crash_cut_is_not_believed_and_swallows_nothing(
     assert files_of(tmp_path / "plain") == files_of(tmp_path / "b")
 
 
+def test_a_journal_line_that_was_edited_is_not_believed(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path, identity=IDENTITY, num_shards=3) as writer:
+        write(writer, 0, shard(0))
+        write(writer, 1, shard(1))
+    path = tmp_path / "build.journal"
+    lines = path.read_text().splitlines()
+    lines[-1] = lines[-1].replace('"unfinished":[]', '"unfinished":["post"]')
+    path.write_text("\n".join(lines) + "\n")
+    with StoreWriter(tmp_path, identity=IDENTITY, num_shards=3) as writer:
+        assert writer.finished_shards() == {0}
+
+
 @pytest.mark.parametrize("table", ["examples", "evidence", "dropped", "media"])
 def test_a_finished_shard_whose_file_was_damaged_since_is_written_again(
     tmp_path: Path, table: str, caplog: pytest.LogCaptureFixture

@@ -8,15 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from tiny_vision import picture, tiny_settings, write_yolo
+from torch import Tensor
 
 from cache.errors import InputError
 from cache.records import Region
 from retrieval.detect import Detector, detector_identity, load_detector, tidy_regions
-from retrieval.detect_yolo import _quiet_ultralytics
+from retrieval.detect_yolo import YoloDetector, _quiet_ultralytics
 from retrieval.settings import ObserveSettings
 
 REPOSITORY = Path(__file__).parent.parent
@@ -115,6 +117,32 @@ def test_boxes_and_scores_are_those_of_ultralytics_own_prediction(yolo: Path) ->
     ]
 
 
+def test_what_is_found_in_the_square_is_found_there_in_the_photo(
+    yolo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector = load_detector(tiny_settings(None, yolo), "cpu")
+    assert isinstance(detector, YoloDetector)
+    scores = [0.0, 0.9, 0.0]
+
+    def everything_white(batch: Tensor) -> Tensor:
+        """Return one box around the white pixels of each letterboxed photo."""
+        rows = []
+        for square in batch:
+            down, across = torch.nonzero(square.mean(0) > 0.99, as_tuple=True)
+            low, high = (
+                torch.tensor([across.min(), down.min()]),
+                torch.tensor([across.max() + 1, down.max() + 1]),
+            )
+            rows.append(torch.tensor([*((low + high) / 2), *(high - low), *scores])[:, None])
+        return torch.stack(rows)
+
+    monkeypatch.setattr(detector, "_forward", everything_white)
+    for size in [(640, 200), (30, 64), (64, 64), (5, 7)]:
+        canvas = Image.new("RGB", size, "white")
+        found = detector.detect([canvas] * 4)[3]
+        assert plain(found) == [((0.0, 0.0, float(size[0]), float(size[1])), "dog", 0.9)]
+
+
 def test_bfloat16_sees_about_the_same(yolo: Path, detector: Detector) -> None:
     half = load_detector(tiny_settings(None, yolo, dtype="bfloat16"), "cpu")
     for exact, rough in zip(
@@ -189,8 +217,6 @@ class _Trap:
 def test_a_hostile_checkpoint_runs_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import torch
-
     monkeypatch.setenv("TRAP", str(tmp_path / "sprung"))
     torch.save({"model": _Trap()}, tmp_path / "weights.pt")
     with pytest.raises(InputError, match="not a YOLO checkpoint"):
@@ -204,6 +230,7 @@ def refuse(*args, **kwargs): raise SystemExit("network: " + repr(args))
 socket.getaddrinfo = socket.socket.connect = refuse
 from retrieval.detect import load_detector
 from retrieval.settings import ObserveSettings
+import torch
 from PIL import Image
 settings = ObserveSettings(detector_weights=sys.argv[1], encoder="none")
 load_detector(settings, "cpu").detect([Image.new("RGB", (50, 40))])

@@ -349,3 +349,15 @@ def test_a_real_name_finds_its_portrait_and_a_caption_its_photo(
         name in [one.document.title for one in f] for name, f in zip(names, found, strict=True)
     ]
     assert sum(right) >= 54  # by chance 5 of 60
+
+
+def test_two_folders_may_number_their_documents_alike(tmp_path: Path) -> None:
+    news = write_folder(tmp_path / "news", [{"id": "1", "text": "comet seen"}, {"id": 2}])
+    people = write_folder(tmp_path / "people", [{"id": "1", "text": "comet hunter"}])
+
+    report = build_kb([news, people], tmp_path / "kb", NONE)
+
+    assert sorted(by_words(report.path, "comet")) == ["news/1", "people/1"]
+    assert [problem.message.split(":")[0] for problem in report.problems] == ["news"]
+    with pytest.raises(InputError, match="same name"):
+        build_kb([news, write_folder(tmp_path / "more" / "news")], tmp_path / "kb2", NONE)

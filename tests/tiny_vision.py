@@ -76,10 +76,11 @@ def _make_sensitive(model: torch.nn.Module) -> None:
         for _ in range(6):
             model.train()(torch.rand(8, 3, 64, 64))
     head = list(model.get_submodule("model").children())[-1]
-    for branch in (*head.cv2, *head.cv3):
+    boxes, classes = list(getattr(head, "cv2")), list(getattr(head, "cv3"))  # noqa: B009
+    for branch in (*boxes, *classes):
         torch.nn.init.normal_(branch[-1].weight, std=0.5)
         torch.nn.init.zeros_(branch[-1].bias)
-    for branch in head.cv2:
+    for branch in boxes:
         # Sides prefer to be near, for else every box would be the whole small photo.
         branch[-1].bias.data = -torch.arange(16.0).repeat(4)
     model.eval()

@@ -16,9 +16,9 @@ from pipelines.sample.names import Namer
 from pipelines.sample.photos import draw_scene, random_thing
 from pipelines.sample.posts import Draft
 
-_LOOKS_IN_TEXT: Final = 0.7
-_PAIR_WITH_PHOTO: Final = 0.5
-_OTHER_PARTNER: Final = 0.4
+_LOOKS_IN_TEXT: Final = 0.5
+_PAIR_WITH_PHOTO: Final = 0.3
+_OTHER_PARTNER: Final = 0.3
 
 # Draws when called, the same each time, so that text can be made without drawing.
 Photo = Callable[[], Image.Image]
@@ -48,7 +48,7 @@ class Page:
 
 
 def entity_pages(entities: Sequence[Entity], namer: Namer, rng: random.Random) -> Iterator[Page]:
-    """Yield a biography and a news page of every entity, each with its own photo."""
+    """Yield a biography of every entity, with a photo, and news, with a close-up of its badge."""
     for entity in entities:
         biography = fill(rng.choice(wording.BIOGRAPHY[entity.kind]), entity, namer, rng)
         if rng.random() < _LOOKS_IN_TEXT:
@@ -57,7 +57,8 @@ def entity_pages(entities: Sequence[Entity], namer: Namer, rng: random.Random) -
         yield Page(entity.name, biography, "biography", about, entities_photo((entity,), rng))
         news = fill(rng.choice(wording.NEWS[entity.kind]), entity, namer, rng)
         title = f"{entity.name} : {rng.choice(('latest', 'report', 'pictures', 'update'))}"
-        yield Page(title, news, "news", about, entities_photo((entity,), rng))
+        close_up = partial(_draw_close_up, entity, rng.getrandbits(64))
+        yield Page(title, news, "news", about, close_up)
 
 
 def pair_pages(
@@ -83,7 +84,7 @@ def pair_pages(
 
 
 def pair_page(head: Entity, tail: Entity, label: str, rng: random.Random) -> Page:
-    """Return a page that states a relation; half of them show both badges."""
+    """Return a page that states a relation; some of them show both badges."""
     said = rng.choice(wording.RELATIONS[label][2])
     text = sentence_case(said.format(h=head.name, t=tail.name, year=rng.randint(1950, 2024)))
     photo = entities_photo((head, tail), rng) if rng.random() < _PAIR_WITH_PHOTO else None
@@ -155,5 +156,9 @@ def _other_pair(
 def _draw_entities(entities: tuple[Entity, ...], seed: int) -> Image.Image:
     rng = random.Random(seed)
     things = [entity.companion for entity in entities]
-    things += [random_thing(rng) for _ in range(rng.randint(0, 2) if entities else 3)]
+    things += [random_thing(rng) for _ in range(rng.randint(0, 1) if entities else 3)]
     return draw_scene([entity.badge for entity in entities], things, rng).picture
+
+
+def _draw_close_up(entity: Entity, seed: int) -> Image.Image:
+    return draw_scene([entity.badge], [], random.Random(seed)).picture

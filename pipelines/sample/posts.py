@@ -128,7 +128,7 @@ def draw_post(draft: Draft, rng: random.Random) -> Scene | None:
     if draft.shown is None:
         return None
     things = [entity.companion for entity in draft.shown]
-    things += [random_thing(rng) for _ in range(rng.randint(1, 2) if draft.shown else 3)]
+    things += [random_thing(rng) for _ in range(1 if draft.shown else 3)]
     return draw_scene([entity.badge for entity in draft.shown], things, rng)
 
 

@@ -26,20 +26,21 @@ from pipelines.sample.train_text import Library
 IMAGE_SIZE: Final = 96
 _MEAN: Final = (0.48145466, 0.4578275, 0.40821073)
 _STD: Final = (0.26862954, 0.26130258, 0.27577711)
-_VIEWS: Final = 3
+_VIEWS: Final = 2
 _SECOND_BADGE: Final = 0.3
-_SCALE: Final = 20.0
+_SCALE: Final = 25.0
 
 Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """An entity drawn several times: whole photos, and close-ups of its badge."""
+    """An entity drawn several times: whole photos, crops of its badge there, and close-ups."""
 
     entity: Entity
     photos: tuple[Pixels, ...]
-    badges: tuple[Pixels, ...]
+    crops: tuple[Pixels, ...]
+    close_ups: tuple[Pixels, ...]
 
 
 def model_config(vocabulary: int, context: int) -> dict[str, Any]:
@@ -68,9 +69,9 @@ def train_encoder(
 ) -> None:
     """Write a model that open_clip loads by ``local-dir:OUT``, tokenizer included.
 
-    Four things are learned together: a photo is like another photo of the same entity, like a
-    close-up of its badge, and like a sentence that describes it; a post is like a page that names
-    the same entity. Names are new in every world, so none is worth memorising.
+    Five things are learned together: a photo is like another photo of the same entity, like a
+    close-up of its badge, and like a sentence that describes it; a crop of the badge is like a
+    close-up; a post is like a page that names the same entity. Names are new in every world, so none is worth memorising.
     """
     rng = random.Random(f"{seed}/encoder")
     torch.manual_seed(seed)
@@ -110,7 +111,7 @@ def _new_model(tokenizer_from: Path, out: Path) -> tuple[Any, Any]:
 
 def _draw_look(entity: Entity, library: Library, rng: random.Random) -> Look:
     """Draw an entity several times; other entities stand beside it in some photos."""
-    photos, badges = [], []
+    photos, crops, close_ups = [], [], []
     for _ in range(_VIEWS):
         shown = [entity.badge]
         things = [entity.companion]
@@ -118,11 +119,12 @@ def _draw_look(entity: Entity, library: Library, rng: random.Random) -> Look:
             other = rng.choice(library.entities)
             shown.append(other.badge)
             things.append(other.companion)
-        things += [random_thing(rng) for _ in range(rng.randint(0, 2))]
+        things += [random_thing(rng) for _ in range(rng.randint(0, 1))]
         scene = draw_scene(shown, things, rng)
         photos.append(_pixels(scene.picture))
-        badges.append(_crop(scene, 0, rng))
-    return Look(entity, tuple(photos), tuple(badges))
+        crops.append(_crop(scene, 0, rng))
+        close_ups.append(_pixels(draw_scene([entity.badge], [], rng).picture))
+    return Look(entity, tuple(photos), tuple(crops), tuple(close_ups))
 
 
 def _crop(scene: Scene, index: int, rng: random.Random) -> Pixels:
@@ -148,9 +150,10 @@ def _losses(
     views = [rng.sample(range(_VIEWS), 2) for _ in chosen]
     first = [look.photos[view[0]] for look, view in zip(chosen, views, strict=True)]
     second = [look.photos[view[1]] for look, view in zip(chosen, views, strict=True)]
-    close = [rng.choice(look.badges) for look in chosen]
-    images = model.encode_image(_tensor([*first, *second, *close]), normalize=True)
-    one, other, badge = images.chunk(3)
+    crops = [rng.choice(look.crops) for look in chosen]
+    close = [rng.choice(look.close_ups) for look in chosen]
+    images = model.encode_image(_tensor([*first, *second, *crops, *close]), normalize=True)
+    one, other, crop, close_up = images.chunk(4)
     described = [looks(look.entity, rng) for look in chosen]
     posts, pages = zip(*(_said(look.entity, library, rng) for look in chosen), strict=True)
     pages = tuple(f"{p} {d}" if rng.random() < 0.4 else p
@@ -159,8 +162,9 @@ def _losses(
     look, post, page = texts.chunk(3)
     return {
         "photo": _contrast(one, other),
-        "badge": _contrast(other, badge),
-        "look": 0.5 * (_contrast(one, look) + _contrast(badge, look)),
+        "crop": _contrast(crop, close_up),
+        "close": 0.5 * _contrast(other, close_up),
+        "look": 0.5 * (_contrast(one, look) + _contrast(close_up, look)),
         "name": _contrast(post, page),
     }
 

@@ -54,37 +54,47 @@ EMOTICONS: Final[tuple[str, ...]] = (":)", "<3", "😂", "🔥", "lol", "omg")
 # What pages say. {role} is the role, {w} an invented word, {year} a year.
 BIOGRAPHY: Final[dict[str, tuple[str, ...]]] = {
     "PER": (
-        "{x} is a {role} born in {year}. Fans call the {role} a born talent.",
-        "The {role} {x} grew up near {w} and became known in {year}.",
+        "{x} is a {role} born in {year}.",
+        "The {role} {x} grew up near {w}.",
         "{x} , a {role} by profession , won a prize in {year}.",
     ),
     "LOC": (
-        "{x} is a {role} in the north of {w}. About {year} people live there.",
-        "The {role} {x} lies two hours from {w} and draws many visitors.",
+        "{x} is a {role} in the north of {w}.",
+        "The {role} {x} draws many visitors.",
         "{x} , a {role} with an old market , was first mapped in {year}.",
     ),
     "ORG": (
-        "{x} is a {role} with {year} members of staff. Its head office opened lately.",
-        "The {role} {x} was set up in {year} and reported good results.",
+        "{x} is a {role} with {year} members of staff.",
+        "The {role} {x} was set up in {year}.",
         "{x} , a {role} run from {w} , hired a new director.",
     ),
     "MISC": (
-        "{x} is a {role} that came out in {year}. Critics gave it five stars.",
-        "The {role} {x} sold {year} copies in its first week.",
-        "{x} , a {role} announced at {w} , is out now in all shops.",
+        "{x} is a {role} that came out in {year}.",
+        "The {role} {x} sold {year} copies at once.",
+        "{x} , a {role} announced at {w} , got five stars.",
     ),
 }
 NEWS: Final[dict[str, tuple[str, ...]]] = {
-    "PER": ("Interview with the {role} {x} after a long tour.", "{role} {x} turns thirty."),
-    "LOC": ("A walk through {x} , the {role} that everybody photographs.",
-            "Storm reaches the {role} {x}."),
-    "ORG": ("The {role} {x} names a new chair of the board.", "{role} {x} opens an office."),
-    "MISC": ("We tried {x} , the {role} of the season.", "The {role} {x} is sold out."),
-}  # fmt: skip
+    "PER": (
+        "Interview with the {role} {x} after a long tour.",
+        "Happy birthday : the {role} {x} turns thirty.",
+    ),
+    "LOC": (
+        "A walk through the {role} {x} and its lanes.",
+        "Storm reaches the {role} {x} at night.",
+    ),
+    "ORG": (
+        "The {role} {x} names a new chair of the board.",
+        "Profits rise : the {role} {x} opens an office.",
+    ),
+    "MISC": (
+        "We tried the {role} {x} so that you need not.",
+        "The {role} {x} is sold out in all shops.",
+    ),
+}
 LOOKS: Final[tuple[str, ...]] = (
-    "Its sign is a {field} {shape} with a {charge} {mark}.",
-    "Known by the {field} {shape} and its {charge} {mark}.",
-    "The picture shows a {field} {shape} , a {charge} {mark} and a {colour} {thing}.",
+    "Its sign : a {field} {shape} with a {charge} {mark}.",
+    "Seen : a {field} {shape} , a {charge} {mark} and a {colour} {thing}.",
 )
 
 # Relations: label -> (types of head and tail, what pages say, what a plain-spoken post says).

@@ -27,7 +27,7 @@ from pipelines.sample.posts import Draft, draw_post, entity_posts, relation_post
 
 _T = TypeVar("_T")
 _MARKER: Final = "truth/world.json"
-_POSTS_PER_NAME: Final = 4
+_POSTS_PER_NAME: Final = 5
 _CONTRADICTED: Final = 0.06
 
 

@@ -18,13 +18,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     build = actions.add_parser(
         "build",
-        help="index the documents of FOLDER into DIR",
+        help="index the documents of one or more FOLDERs into DIR",
         description="Index FOLDER/documents.jsonl and the images it names into DIR: a text index "
         "(BM25), and embeddings of texts and images by the recipe's encoder. Each line is a JSON "
         'object with "id" and any of "title", "text", "url", "image" (a path inside FOLDER).',
         epilog=f"Example: {EXAMPLE}",
     )
-    build.add_argument("folder", type=Path, metavar="FOLDER", help="holds documents.jsonl")
+    build.add_argument(
+        "folders", type=Path, nargs="+", metavar="FOLDER", help="holds documents.jsonl"
+    )
     build.add_argument("out", type=Path, metavar="DIR", help="the knowledge base to write")
     build.add_argument(
         "--recipe", metavar="RECIPE", help="whose encoder to use (default: open_clip ViT-B-32)"
@@ -38,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     from retrieval.kb import build_kb
 
     observe: ObserveSettings = load_observe(options.recipe, options.set)
-    report = build_kb(options.folder, options.out, observe, progress=True)
+    report = build_kb(options.folders, options.out, observe, progress=True)
     result = {
         "path": str(report.path),
         "fingerprint": report.fingerprint,
