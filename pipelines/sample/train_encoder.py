@@ -71,7 +71,8 @@ def train_encoder(
 
     Five things are learned together: a photo is like another photo of the same entity, like a
     close-up of its badge, and like a sentence that describes it; a crop of the badge is like a
-    close-up; a post is like a page that names the same entity. Names are new in every world, so none is worth memorising.
+    close-up; a post is like a page that names the same entity. Names are new in every world, so
+    none is worth memorising.
     """
     rng = random.Random(f"{seed}/encoder")
     torch.manual_seed(seed)

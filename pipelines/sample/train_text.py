@@ -137,14 +137,14 @@ def train_text_encoder(
     model.train()
     progress = trange(steps, desc="train the text encoder", mininterval=5)
     for _ in progress:
-        masked = _masked_loss(model, tokenizer, _contexts(library, batch, rng))
+        masked, roles = _masked_loss(model, tokenizer, _contexts(library, batch, rng))
         same = _same_entity_loss(model, tokenizer, _pairs(library, batch // 2, rng))
         optimizer.zero_grad()
         torch.autograd.backward(masked + 0.3 * same)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-        progress.set_postfix(masked=f"{masked:.2f}", same=f"{same:.2f}")
+        progress.set_postfix(masked=f"{masked:.2f}", roles=f"{roles:.2f}", same=f"{same:.2f}")
     model.bert.save_pretrained(out, safe_serialization=True)
 
 
@@ -182,7 +182,10 @@ def _encode(tokenizer: Any, *texts: Sequence[str]) -> dict[str, Tensor]:
     return {name: encoded[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
 
 
-def _masked_loss(model: Any, tokenizer: Any, pairs: list[tuple[str, str]]) -> Tensor:
+def _masked_loss(
+    model: Any, tokenizer: Any, pairs: list[tuple[str, str]]
+) -> tuple[Tensor, Tensor]:
+    """Return the loss over all masked pieces, and that of masked roles for the progress bar."""
     first, second = zip(*pairs, strict=True)
     inputs = _encode(tokenizer, first, second)
     ids = inputs["input_ids"]
@@ -190,13 +193,13 @@ def _masked_loss(model: Any, tokenizer: Any, pairs: list[tuple[str, str]]) -> Te
     asked = torch.isin(ids, roles) & (inputs["token_type_ids"] == 0)
     chance = torch.where(asked, _MASKED_ROLES, _MASKED)
     chosen = (torch.rand(ids.shape) < chance) & (ids >= len(_SPECIAL))
-    labels = ids.masked_fill(~chosen, -100)
     inputs["input_ids"] = ids.masked_fill(chosen, tokenizer.mask_token_id)
-    logits = model(**inputs).logits
-    losses = functional.cross_entropy(logits.transpose(1, 2), labels, reduction="none")
+    # Only what was masked is predicted: the vocabulary is most of the work.
+    logits = model.cls(model.bert(**inputs).last_hidden_state[chosen])
+    losses = functional.cross_entropy(logits, ids[chosen], reduction="none")
     # A name cannot be guessed, and there are many more pieces of names than roles.
-    weights = torch.where(asked, _WEIGHT_OF_ROLES, 1.0) * chosen
-    return (losses * weights).sum() / weights.sum()
+    weights = torch.where(asked[chosen], _WEIGHT_OF_ROLES, 1.0)
+    return (losses * weights).sum() / weights.sum(), losses[asked[chosen]].mean().detach()
 
 
 def _same_entity_loss(model: Any, tokenizer: Any, pairs: list[tuple[str, str]]) -> Tensor:
