@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -230,6 +230,18 @@ def test_rows_that_no_writer_writes_are_found_though_every_hash_fits(
     forge(store, table, change)
     problems = verify_store(store).problems
     assert any(message in problem for problem in problems), problems
+
+
+@pytest.mark.parametrize("reader", ["lmdb", "parquet"])
+def test_readers_refuse_evidence_of_posts_that_are_elsewhere_though_every_hash_fits(
+    store: Path, reader: Literal["lmdb", "parquet"]
+) -> None:
+    forge(store, "evidence", lambda rows: rows[-1].update(example_id="post-00-00"))
+    with (
+        pytest.raises(StoreDamaged, match="'post-00-00' that does not belong there"),
+        open_store(store, reader=reader) as opened,
+    ):
+        opened.read("post-01-01")
 
 
 def test_the_key_of_an_image_is_the_hash_of_its_bytes() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,8 @@ from pipelines.sample.names import Namer
 from pipelines.sample.pages import Page, entity_pages, pair_pages
 from pipelines.sample.posts import Draft, entity_posts, relation_posts
 
-VOCABULARY: Final = 3500
+VOCABULARY: Final = 2000
+_NAMES_FOR_SYLLABLES: Final = 10_000
 MAX_PIECES: Final = 128
 _SPECIAL: Final = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _MASKED: Final = 0.1
@@ -77,12 +78,13 @@ def _pages_by_entity(pages: Sequence[Page]) -> dict[str, list[str]]:
     return texts
 
 
-def train_tokenizer(library: Library, out: Path) -> Any:
+def train_tokenizer(library: Library, out: Path, seed: int) -> Any:
     """Write an uncased WordPiece tokenizer to ``out`` and return it as transformers loads it."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
     from tokenizers.trainers import WordPieceTrainer
     from transformers import AutoTokenizer
 
+    rng = random.Random(f"{seed}/tokenizer")
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -90,9 +92,7 @@ def train_tokenizer(library: Library, out: Path) -> Any:
     trainer = WordPieceTrainer(
         vocab_size=VOCABULARY, special_tokens=list(_SPECIAL), show_progress=False
     )
-    # Digits and letters are all there, so that no post has an unknown piece.
-    alphabet = " ".join("abcdefghijklmnopqrstuvwxyz0123456789")
-    tokenizer.train_from_iterator([alphabet, alphabet.replace(" ", ""), *library.texts()], trainer)
+    tokenizer.train_from_iterator(_words_and_syllables(library, rng), trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
@@ -112,6 +112,18 @@ def train_tokenizer(library: Library, out: Path) -> Any:
     }
     (out / "tokenizer_config.json").write_text(json.dumps(settings, indent=1), encoding="utf-8")
     return AutoTokenizer.from_pretrained(out)
+
+
+def _words_and_syllables(library: Library, rng: random.Random) -> Iterator[str]:
+    """Yield every known word often and no name twice: names of any world fall into syllables."""
+    # Digits and letters are all there, so that no post has an unknown piece.
+    alphabet = "abcdefghijklmnopqrstuvwxyz0123456789"
+    yield from (alphabet, " ".join(alphabet))
+    names = {word for entity in library.entities for word in entity.name.lower().split()}
+    for text in library.texts():
+        yield " ".join(word for word in text.lower().split() if word.strip("#.") not in names)
+    namer = Namer(rng)
+    yield from (namer.word() for _ in range(_NAMES_FOR_SYLLABLES))
 
 
 def train_text_encoder(

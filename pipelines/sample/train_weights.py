@@ -46,7 +46,7 @@ def train_part(part: str, out: Path) -> None:
         return
     library = write_library(SEED)
     if part == "text_encoder":
-        tokenizer = train_tokenizer(library, out / "text_encoder")
+        tokenizer = train_tokenizer(library, out / "text_encoder", SEED)
         train_text_encoder(library, tokenizer, out / "text_encoder", SEED)
     else:
         train_encoder(library, out / "text_encoder", out / "encoder", SEED)
