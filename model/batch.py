@@ -61,6 +61,7 @@ class Batch:
         labels: [posts, words] label indices, 0 in padding; None where not all are annotated.
         head_unit: [posts] unit that opens the head; 0 for entities.
         tail_unit: [posts] the same for the tail.
+        mention_keys: [windows, 2] `match_key` of head and tail; 0 where there is none.
         relations: [posts] relation indices; None where not all are annotated.
     """
 
@@ -84,6 +85,7 @@ class Batch:
     labels: Tensor | None
     head_unit: Tensor
     tail_unit: Tensor
+    mention_keys: Tensor
     relations: Tensor | None
 
     def to(self, device: torch.device) -> Batch:

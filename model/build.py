@@ -93,7 +93,14 @@ def _parts(run: Run, encoder: TextEncoder, tokenizer: object) -> Parts:
     settings = run.model
     _check_windows(settings, encoder)
     joint = settings.evidence_reading == "joint"
-    size = FusionSize(encoder.dim, run.visual_dim, settings.heads, settings.dropout, joint)
+    size = FusionSize(
+        dim=encoder.dim,
+        visual_dim=run.visual_dim,
+        heads=settings.heads,
+        dropout=settings.dropout,
+        joint=joint,
+        match_bonus=settings.match_bonus,
+    )
     fusion = make_fusion(settings.fusion, size)
     head = make_head(run.task, encoder.dim, run.labels, settings.dropout)
     pieces = Pieces(tokenizer, settings.max_pieces, settings.max_evidence_pieces)

@@ -91,6 +91,7 @@ class Collator:
             labels=_labels(posts, joined.shape[1]),
             head_unit=torch.tensor([max(post.head_unit, 0) for post in posts]),
             tail_unit=torch.tensor([max(post.tail_unit, 0) for post in posts]),
+            mention_keys=torch.tensor([posts[owner].mention_keys for owner in owners]),
             relations=_relations(posts),
         )
 

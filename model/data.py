@@ -11,7 +11,7 @@ from cache.reader import EvidenceItem, Features
 from cache.records import STREAMS, Example, Post, Span, Vector
 from model.bio import label_set as bio_label_set
 from model.bio import labels_of
-from model.pieces import HEAD_MARKERS, TAIL_MARKERS, Passage, Pieces, Window
+from model.pieces import HEAD_MARKERS, TAIL_MARKERS, Passage, Pieces, Window, match_key
 
 Task = Literal["entities", "relations"]
 NONE_RELATION: Final = "None"
@@ -71,6 +71,7 @@ class PreparedPost:
         relation: index of the relation, `UNKNOWN_LABEL`, or None where not annotated.
         head_unit: index of the marker that opens the head, counted over all windows; or -1.
         tail_unit: the same for the tail.
+        mention_keys: `match_key` of head and tail; 0 where there is none.
         evidence: own evidence.
         photo: unit vector of the photo, or None.
         regions: unit vectors of the regions that have one.
@@ -83,6 +84,7 @@ class PreparedPost:
     relation: int | None
     head_unit: int
     tail_unit: int
+    mention_keys: tuple[int, int]
     evidence: Evidences
     photo: Vector | None
     regions: tuple[Vector, ...]
@@ -187,14 +189,19 @@ class Preparer:
         example = post.example
         check_post(example.post, self.task)
         units, head_unit, tail_unit = units_of(example.post, self.task, self.pieces.markers)
+        mentions = (example.post.head, example.post.tail) if head_unit >= 0 else (None, None)
+        head_key, tail_key = (_mention_key(example.post, span) for span in mentions)
+        markers = self.pieces.markers
+        marker_keys = {markers[HEAD_MARKERS[0]]: head_key, markers[TAIL_MARKERS[0]]: tail_key}
         crops = tuple(crop for crop in post.region_embeddings if crop is not None)
         return PreparedPost(
             example=example,
-            windows=self.pieces.windows(units),
+            windows=self.pieces.windows(units, marker_keys),
             labels=self._labels(example),
             relation=self._relation(example),
             head_unit=head_unit,
             tail_unit=tail_unit,
+            mention_keys=(head_key, tail_key),
             evidence=self._evidence(post.evidence),
             photo=post.photo_embedding,
             regions=crops,
@@ -228,6 +235,12 @@ class Preparer:
             elif not is_text and embedding is not None:
                 images.append(item)
         return Evidences(tuple(texts), tuple(images))
+
+
+def _mention_key(post: Post, span: Span | None) -> int:
+    """Return the `match_key` of the mention's longest word, which is the least common one."""
+    words = () if span is None else post.tokens[span.start : span.end]
+    return match_key(max(words, key=len, default=""))
 
 
 def read_split(

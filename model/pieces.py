@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,7 @@ class Window:
     Attributes:
         pieces: piece ids.
         starts: for each unit (word or marker) the index of its first piece.
-        keys: for each unit its `match_key`; 0 for markers.
+        keys: for each unit its `match_key`; an opening marker has that of its mention.
     """
 
     pieces: tuple[int, ...]
@@ -95,12 +95,16 @@ class Pieces:
         cut = self.max_evidence_pieces
         return Passage(tuple(pieces[:cut]), tuple(keys[:cut]))
 
-    def windows(self, units: Sequence[str | int]) -> tuple[Window, ...]:
+    def windows(
+        self, units: Sequence[str | int], marker_keys: Mapping[int, int] | None = None
+    ) -> tuple[Window, ...]:
         """Return the units in windows of at most ``max_pieces`` pieces, special tokens included.
 
         Args:
             units: words, and ids of markers between them.
+            marker_keys: the `match_key` by which a marker is to find its mention in passages.
         """
+        key_of = marker_keys or {}
         words = [unit for unit in units if isinstance(unit, str)]
         of_words = iter(self.of_words(words))
         capacity = self.max_pieces - 2
@@ -114,7 +118,7 @@ class Pieces:
                 windows.append(Window(tuple(pieces), tuple(starts), tuple(keys)))
                 pieces, starts, keys = [], [], []
             starts.append(len(pieces))
-            keys.append(match_key(unit) if isinstance(unit, str) else 0)
+            keys.append(match_key(unit) if isinstance(unit, str) else key_of.get(unit, 0))
             pieces.extend(of_unit)
         windows.append(Window(tuple(pieces), tuple(starts), tuple(keys)))
         return tuple(windows)

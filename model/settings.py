@@ -26,6 +26,8 @@ class ModelSettings(Settings):
         dropout: in fusion and head.
         evidence_reading: ``joint`` shows the encoder each evidence text together with the post;
             ``separate`` encodes it alone, and words see it through the fusion only.
+        match_bonus: what is added to the attention of a word on its own name in a passage, at the
+            start of training; higher for encoders that were not pretrained on much text.
     """
 
     fusion: str = "synthesis"
@@ -36,6 +38,7 @@ class ModelSettings(Settings):
     heads: int = Field(default=4, ge=1)
     dropout: float = Field(default=0.1, ge=0, lt=1)
     evidence_reading: Literal["separate", "joint"] = "joint"
+    match_bonus: float = 2.0
 
 
 class TrainSettings(Settings):

@@ -67,6 +67,14 @@ def test_markers_of_touching_mentions_at_the_end_do_not_cross() -> None:
     assert shown == ["[E1]", "x", "[/E1]", "[E2]", "y", "[/E2]"]
 
 
+def test_markers_of_a_mention_inside_another_are_inside_it() -> None:
+    post = Post("a", ("x", "y"), "", Span(0, 2), Span(1, 2))
+    units, _, _ = units_of(post, "relations", IDS)
+
+    shown = [NAMES[unit] if isinstance(unit, int) else unit for unit in units]
+    assert shown == ["[E1]", "x", "[E2]", "y", "[/E2]", "[/E1]"]
+
+
 @given(st.lists(st.text(max_size=30), min_size=1, max_size=40))
 @settings(max_examples=40, deadline=None)
 def test_windows_hold_every_word_once_and_fit(parts: Parts, words: list[str]) -> None:

@@ -20,6 +20,7 @@ class FusionSize:
         heads: of attention.
         dropout: of what was read.
         joint: evidence texts are encoded together with the post.
+        match_bonus: see `ModelSettings`.
     """
 
     dim: int
@@ -27,6 +28,7 @@ class FusionSize:
     heads: int
     dropout: float
     joint: bool
+    match_bonus: float
 
 
 @runtime_checkable

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 # A word that meets its own name in a passage wants what stands around it: "Rooney (striker)".
 _BEFORE: Final = 1
 _AFTER: Final = 4
-_MATCH_AT_START: Final = 2.0
 
 
 class TextRead(NamedTuple):
@@ -35,7 +34,7 @@ class TokenReader(nn.Module):
     on the name; and attention is spread to the tokens around the one that matched.
     """
 
-    def __init__(self, dim: int, heads: int) -> None:
+    def __init__(self, dim: int, heads: int, match_bonus: float) -> None:
         super().__init__()
         self.heads = heads
         self.norm = nn.LayerNorm(dim)
@@ -46,7 +45,7 @@ class TokenReader(nn.Module):
         nn.init.orthogonal_(self.value.weight, gain=0.5)
         with torch.no_grad():
             self.key.weight.copy_(self.query.weight)
-        self.match_bonus = nn.Parameter(torch.full((heads,), _MATCH_AT_START))
+        self.match_bonus = nn.Parameter(torch.full((heads,), match_bonus))
         around = torch.zeros(heads, _BEFORE + 1 + _AFTER)
         around[:, _BEFORE] = 1.0
         self.spread = nn.Parameter(around)

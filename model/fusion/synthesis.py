@@ -88,7 +88,7 @@ class Synthesis(Fusion):
         self.norm = nn.LayerNorm(dim)
         self.query = nn.Linear(dim, dim, bias=False)
         self.null = nn.Parameter(torch.zeros(size.heads))
-        self.reader = TokenReader(dim, size.heads)
+        self.reader = TokenReader(dim, size.heads, size.match_bonus)
         self.text_consistency = Consistency(dim, dim)
         if size.joint:
             self.pair_consistency = nn.Linear(dim, 1, bias=False)
@@ -144,7 +144,7 @@ class Synthesis(Fusion):
             summary = summary.index_copy(0, place, torch.cat([r[2] for r in read]))
             odds = odds.index_copy(0, place, torch.cat([r[3] for r in read]))
         return _Items(
-            logits=logits.view(windows, count, -1, units).permute(0, 2, 3, 1),
+            logits=logits.view(windows, count, self.size.heads, units).permute(0, 2, 3, 1),
             values=values.view(windows, count, units, dim).transpose(1, 2),
             summary=summary.view(windows, count, dim),
             odds=odds.view(windows, count),
@@ -162,6 +162,9 @@ class Synthesis(Fusion):
         read = self.reader(
             mine, states, group.is_evidence, batch.unit_keys[group.window], group.keys
         )
+        # A passage that names both mentions is about the pair; one that names one, maybe not.
+        named = _share_named(batch.mention_keys[group.window], group.keys)
+        logits = read.logits + self.reader.match_bonus[None, :, None] * named[:, None, None]
         values = read.values
         if self.size.joint:
             # The word as the encoder sees it beside this evidence, minus the word alone: with one
@@ -175,7 +178,7 @@ class Synthesis(Fusion):
         odds = self.text_consistency(post, summary, features)
         if self.size.joint:
             odds = odds + self.pair_consistency(states[:, 0])[:, 0].float()
-        return read.logits, values, summary, odds
+        return logits, values, summary, odds
 
     def _images(self, words: Tensor, batch: Batch) -> _Items:
         """Return retrieved images, the photo and its regions as items of one vector each."""
@@ -250,3 +253,10 @@ def _mean(states: Tensor, mask: Tensor) -> Tensor:
     """Return the mean over dim 1 of [rows, tokens, dim] where ``mask`` is True; 0 for none."""
     count = mask.sum(dim=1, keepdim=True).clamp(min=1)
     return (states * mask[..., None]).sum(dim=1) / count
+
+
+def _share_named(mentions: Tensor, passages: Tensor) -> Tensor:
+    """Return [rows]: the share of the given mentions [rows, 2] among the keys [rows, pieces]."""
+    given = mentions != 0
+    found = (mentions[:, :, None] == passages[:, None, :]).any(dim=2) & given
+    return found.sum(dim=1).float() / given.sum(dim=1).clamp(min=1)

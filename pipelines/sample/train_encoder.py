@@ -28,7 +28,7 @@ _MEAN: Final = (0.48145466, 0.4578275, 0.40821073)
 _STD: Final = (0.26862954, 0.26130258, 0.27577711)
 _VIEWS: Final = 2
 _SECOND_BADGE: Final = 0.3
-_SCALE: Final = 25.0
+_SCALE: Final = 30.0
 
 Pixels = NDArray[np.uint8]
 
@@ -85,7 +85,7 @@ def train_encoder(
     model.train()
     progress = trange(steps, desc="train the encoder", mininterval=5)
     for _ in progress:
-        losses = _losses(model, tokenize, library, rng.sample(pictures, batch), rng)
+        losses = _losses(model, tokenize, library, _choose(pictures, batch, rng), rng)
         optimizer.zero_grad()
         torch.autograd.backward(torch.stack(list(losses.values())).sum())
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -155,10 +155,11 @@ def _losses(
     close = [rng.choice(look.close_ups) for look in chosen]
     images = model.encode_image(_tensor([*first, *second, *crops, *close]), normalize=True)
     one, other, crop, close_up = images.chunk(4)
-    described = [looks(look.entity, rng) for look in chosen]
+    looked = [looks(look.entity, rng) for look in chosen]
     posts, pages = zip(*(_said(look.entity, library, rng) for look in chosen), strict=True)
-    pages = tuple(f"{p} {d}" if rng.random() < 0.4 else p
-                  for p, d in zip(pages, described, strict=True))  # fmt: skip
+    told = [f"{page} {look}" for page, look in zip(pages, looked, strict=True)]
+    described = [rng.choice(pair) for pair in zip(looked, told, strict=True)]
+    pages = tuple(rng.choice(pair) for pair in zip(pages, told, strict=True))
     texts = model.encode_text(tokenize([*described, *posts, *pages]), normalize=True)
     look, post, page = texts.chunk(3)
     return {
@@ -168,6 +169,16 @@ def _losses(
         "look": 0.5 * (_contrast(one, look) + _contrast(close_up, look)),
         "name": _contrast(post, page),
     }
+
+
+def _choose(pictures: Sequence[Look], count: int, rng: random.Random) -> Sequence[Look]:
+    """Return entities to tell apart; half of the time they are alike in one trait."""
+    trait = rng.choice(("shape", "field", None, None))
+    if trait is None:
+        return rng.sample(pictures, count)
+    value = getattr(rng.choice(pictures).entity.badge, trait)
+    alike = [look for look in pictures if getattr(look.entity.badge, trait) == value]
+    return rng.sample(alike, min(count, len(alike)))
 
 
 def _said(entity: Entity, library: Library, rng: random.Random) -> tuple[str, str]:

@@ -25,7 +25,6 @@ MAX_PIECES: Final = 128
 _SPECIAL: Final = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _MASKED: Final = 0.1
 _MASKED_ROLES: Final = 0.7
-_WEIGHT_OF_ROLES: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +148,14 @@ def train_text_encoder(
     model.train()
     progress = trange(steps, desc="train the text encoder", mininterval=5)
     for _ in progress:
-        masked, roles = _masked_loss(model, tokenizer, _contexts(library, batch, rng))
+        roles, others = _masked_loss(model, tokenizer, _contexts(library, batch, rng))
         same = _same_entity_loss(model, tokenizer, _pairs(library, batch // 2, rng))
         optimizer.zero_grad()
-        torch.autograd.backward(masked + 0.3 * same)
+        torch.autograd.backward(roles + 0.3 * others + 0.3 * same)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-        progress.set_postfix(masked=f"{masked:.2f}", roles=f"{roles:.2f}", same=f"{same:.2f}")
+        progress.set_postfix(roles=f"{roles:.2f}", others=f"{others:.2f}", same=f"{same:.2f}")
     model.bert.save_pretrained(out, safe_serialization=True)
 
 
@@ -173,16 +172,19 @@ def _contexts(library: Library, count: int, rng: random.Random) -> list[tuple[st
     """Return texts two by two: the second says more of the same entity, and maybe of another."""
     contexts = []
     for entity in rng.sample(library.entities, count):
-        pages = library.pages[entity.entity_id]
-        first, second = rng.sample(pages, 2)
-        if rng.random() < 0.3 and entity.entity_id in library.posts:
-            first = rng.choice(library.posts[entity.entity_id])
+        first, second = rng.sample(_about_role(library, entity), 2)
+        if rng.random() < 0.2:
+            first = rng.choice(library.posts.get(entity.entity_id) or [first])
         passages = [second]
         if rng.random() < 0.5:
-            passages.append(rng.choice(library.pages[rng.choice(library.entities).entity_id]))
+            passages.append(rng.choice(_about_role(library, rng.choice(library.entities))))
             rng.shuffle(passages)
         contexts.append((first, " ".join(passages)))
     return contexts
+
+
+def _about_role(library: Library, entity: Entity) -> list[str]:
+    return [text for text in library.pages[entity.entity_id] if entity.role in text.lower()]
 
 
 def _encode(tokenizer: Any, *texts: Sequence[str]) -> dict[str, Tensor]:
@@ -197,7 +199,7 @@ def _encode(tokenizer: Any, *texts: Sequence[str]) -> dict[str, Tensor]:
 def _masked_loss(
     model: Any, tokenizer: Any, pairs: list[tuple[str, str]]
 ) -> tuple[Tensor, Tensor]:
-    """Return the loss over all masked pieces, and that of masked roles for the progress bar."""
+    """Return the loss of masked roles, and of other masked pieces."""
     first, second = zip(*pairs, strict=True)
     inputs = _encode(tokenizer, first, second)
     ids = inputs["input_ids"]
@@ -209,9 +211,8 @@ def _masked_loss(
     # Only what was masked is predicted: the vocabulary is most of the work.
     logits = model.cls(model.bert(**inputs).last_hidden_state[chosen])
     losses = functional.cross_entropy(logits, ids[chosen], reduction="none")
-    # A name cannot be guessed, and there are many more pieces of names than roles.
-    weights = torch.where(asked[chosen], _WEIGHT_OF_ROLES, 1.0)
-    return (losses * weights).sum() / weights.sum(), losses[asked[chosen]].mean().detach()
+    role = asked[chosen]
+    return losses[role].mean(), losses[~role].mean()
 
 
 def _same_entity_loss(model: Any, tokenizer: Any, pairs: list[tuple[str, str]]) -> Tensor:
