@@ -65,7 +65,7 @@ def model_config(vocabulary: int, context: int) -> dict[str, Any]:
 
 
 def train_encoder(
-    library: Library, tokenizer_from: Path, out: Path, seed: int, steps: int = 400, batch: int = 48
+    library: Library, tokenizer_from: Path, out: Path, seed: int, steps: int = 500, batch: int = 48
 ) -> None:
     """Write a model that open_clip loads by ``local-dir:OUT``, tokenizer included.
 

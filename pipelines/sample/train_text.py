@@ -126,7 +126,7 @@ def _words_and_syllables(library: Library, rng: random.Random) -> Iterator[str]:
 
 
 def train_text_encoder(
-    library: Library, tokenizer: Any, out: Path, seed: int, steps: int = 1000, batch: int = 32
+    library: Library, tokenizer: Any, out: Path, seed: int, steps: int = 900, batch: int = 32
 ) -> None:
     """Train by masked words, and by telling which two texts name the same entity.
 

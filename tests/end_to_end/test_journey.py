@@ -112,6 +112,8 @@ def test_a_build_stopped_midway_ends_as_if_it_never_was(
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stderr=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
+        # A test run in the background of a shell ignores Ctrl-C, and hands that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while not list(stopped.glob("examples/*.parquet")) and time.monotonic() < deadline:
