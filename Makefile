@@ -71,4 +71,4 @@ weights: setup ## remake the tiny weights of the sample world (about 10 minutes)
 	$(BIN)/python -m pipelines.sample.train_weights $(ARGS)
 
 clean: ## remove what the demo made; keeps .venv
-	rm -rf data/sample data/stores/sample data/stores/sample-relations runs/sample runs/sample-relations
+	rm -rf data/sample data/kb/sample data/stores/sample data/stores/sample-relations data/runs data/reports

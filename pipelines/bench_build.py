@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tempfile
 import time
 from pathlib import Path
@@ -16,12 +15,14 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
+from cache.errors import InputError
 from cache.records import Post
 from pipelines.config import Recipe, load_recipe
 from pipelines.sample.world import WorldSize, generate_world
 from pipelines.sources import make_providers
 from retrieval.builder import build_store
 from retrieval.datasets import read_dataset
+from retrieval.detect_yolo import quiet_ultralytics
 from retrieval.kb import build_kb
 from retrieval.observe import Observer
 from retrieval.photos import decode_image
@@ -60,6 +61,8 @@ def bench_build(posts: int = 60, seed: int = 0, recipe: Recipe | None = None) ->
             progress=True,
         )
         wall = time.perf_counter() - started
+    if not report.forward_seconds:
+        raise InputError("this recipe has neither detector nor encoder: nothing to compare with.")
     return {
         "posts": len(dataset.examples),
         "photos": report.num_observed,
@@ -105,11 +108,10 @@ def _enlarge(path: Path) -> None:
 
 
 def _random_detector(path: Path) -> None:
-    # Before the import: ultralytics looks at the network and at the home folder when imported.
-    os.environ.setdefault("YOLO_OFFLINE", "true")
-    from ultralytics import YOLO
+    with quiet_ultralytics():
+        from ultralytics import YOLO
 
-    YOLO("yolov8n.yaml", verbose=False).save(path)
+        YOLO("yolov8n.yaml", verbose=False).save(path)
 
 
 def _random_encoder(folder: Path) -> None:

@@ -7,6 +7,7 @@ Exit codes: 0 it worked; 1 it failed, and the message says what to do; 2 the cal
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import logging
 import os
@@ -14,6 +15,7 @@ import sys
 from collections.abc import Sequence
 
 from cache.errors import RamieError
+from pipelines.options import note
 
 VERBS = (
     "build",
@@ -38,8 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _quieten_libraries()
     try:
         code: int = options.run(options)
+        # Here and not at exit, where a reader that went away could not be dealt with.
+        sys.stdout.flush()
     except RamieError as error:
-        print(f"ramie {options.verb}: {error}", file=sys.stderr)
+        note(f"ramie {options.verb}: {error}")
         return 1
     except KeyboardInterrupt:
         print(
@@ -53,14 +57,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        place = f" ({error.filename})" if error.filename else ""
-        print(
-            f"ramie {options.verb}: {error.strerror or error}{place}. What was finished is kept; "
-            "free space or mend the permissions and run the same command again.",
-            file=sys.stderr,
-        )
+        note(f"ramie {options.verb}: {_explain(error)}")
         return 1
     return code
+
+
+def _explain(error: OSError) -> str:
+    place = f" ({error.filename})" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS):
+        way_out = "Free space or mend the permissions; what was finished is kept."
+    else:
+        way_out = "Check the path and run the same command again."
+    return f"{error.strerror or error}{place}. {way_out}"
 
 
 def _first_word(arguments: list[str]) -> str | None:

@@ -87,7 +87,7 @@ def systems_of(fusions: Iterable[str], controls: bool) -> list[System]:
     for fusion in fusions:
         rows.append(System(fusion))
         if controls and fusion != "text_only":
-            rows += [System(fusion, "others", "others"), System(fusion, "own", "others")]
+            rows += [System(fusion, "own", "others"), System(fusion, "others", "others")]
     return rows
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from cache.errors import InputError
 from model.settings import ModelSettings, TrainSettings
@@ -40,7 +40,7 @@ class Recipe(Settings):
         shard_size: posts in one shard.
     """
 
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
     dataset: DatasetSettings
     observe: ObserveSettings = ObserveSettings()
     ask: AskSettings = AskSettings()
@@ -155,7 +155,11 @@ def _inside_package(inside: str) -> Path:
     spec = importlib.util.find_spec(package) if package.isidentifier() else None
     if spec is None or spec.origin is None:
         extra = PACKAGES_OF_EXTRAS.get(package)
-        way_out = f"install it with: pip install 'ramie[{extra}]'" if extra else "install it first"
+        way_out = (
+            f"in a checkout of this project: pip install '.[{extra}]'"
+            if extra
+            else "install it first"
+        )
         raise InputError(
             f"the recipe names package:{inside}, but no package {package!r} is installed; "
             f"{way_out}, or set a local path instead."

@@ -31,11 +31,11 @@ def run_demo(out: Path, seed: int, say: Say) -> str:
         say: told what happens.
     """
     world = out / "sample"
-    say(f"1/5  sample world -> {world}")
+    say(f"1/4  sample world -> {world}")
     generate_world(seed, world)
     recipes = [_placed(name, out) for name in ("sample", "sample-relations")]
     knowledge = out / "kb" / "sample"
-    say(f"2/5  knowledge base -> {knowledge}")
+    say(f"2/4  knowledge base -> {knowledge}")
     report = build_kb(world / "kb", knowledge, recipes[0].observe, progress=True)
     say(f"     {report.documents} documents, {report.with_image} with an image")
     lines: list[str] = []
@@ -55,7 +55,7 @@ def _placed(name: str, out: Path) -> Recipe:
 
 def _one_task(recipe: Recipe, out: Path, say: Say) -> list[str]:
     store = out / "stores" / recipe.name
-    say(f"3/5  {recipe.name}: observe, ask, curate, write -> {store}")
+    say(f"3/4  {recipe.name}: observe, ask, curate, write -> {store}")
     first = _build(recipe, store)
     say(f"     {_counted(first)}")
     again = _build(recipe, store)
@@ -66,7 +66,7 @@ def _one_task(recipe: Recipe, out: Path, say: Say) -> list[str]:
     page.parent.mkdir(parents=True, exist_ok=True)
     with open_store(store, reader="parquet") as reader:
         write_page(reader, page, example_ids=None, limit=30, seed=0)
-    say(f"4/5  {recipe.name}: train and test")
+    say(f"4/4  {recipe.name}: train and test")
     runs = out / "runs" / recipe.name
     systems = systems_of(("text_only", "synthesis"), controls=False)
     rows = compare(

@@ -63,11 +63,21 @@ def read_recipe(options: argparse.Namespace) -> tuple[Recipe, Path]:
     return recipe, options.store or recipe.store_path()
 
 
+def printable(text: str) -> str:
+    """Return ``text`` without control characters but line ends: data must not steer a terminal."""
+    lines = text.split("\n")
+    return "\n".join("".join(c if c.isprintable() else " " for c in line) for line in lines)
+
+
 def print_result(result: Mapping[str, object], text: str, as_json: bool) -> None:
     """Print one result, for a machine or for a person."""
-    print(json.dumps(result, indent=2, sort_keys=True, allow_nan=False) if as_json else text)
+    print(
+        json.dumps(result, indent=2, sort_keys=True, allow_nan=False)
+        if as_json
+        else printable(text)
+    )
 
 
 def note(text: str) -> None:
     """Say something to the person who waits, apart from the result on standard output."""
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)

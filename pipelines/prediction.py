@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cache.records import Evidence, Example, Post, StoredExample
+from model.data import check_post
 from model.predictor import Prediction, load_run
 from pipelines.config import Recipe
 from pipelines.runs import recipe_of_run
@@ -62,6 +63,7 @@ def predict_post(run: Path, post: Post, image: Path | None, *, device: str = "au
     """
     recipe, _ = recipe_of_run(run)
     predictor = load_run(run, device=device)
+    check_post(post, predictor.run.task)
     photo = load_photo(image) if image is not None else None
     stored = retrieve(recipe, post, photo)
     return Answer(post, predictor.predict([stored])[0], stored.evidence)
@@ -103,7 +105,7 @@ def describe(answer: Answer, num_evidence: int) -> str:
         short = what if len(what) <= _TEXT_SHOWN else what[: _TEXT_SHOWN - 1] + "…"
         lines.append(f"  {weight:5.2f} {bar:<{_BAR_WIDTH}} {hit.level} {hit.modality}: {short}")
         lines.append(f"        {hit.provider} {hit.document_id} {hit.url}".rstrip())
-    return "\n".join(_printable(line) for line in lines)
+    return "\n".join(lines)
 
 
 def _mention(answer: Answer, end: str) -> str:
@@ -115,8 +117,3 @@ def _plain(evidence: Evidence) -> dict[str, object]:
     fields = asdict(evidence.hit)
     del fields["embedding"]
     return fields
-
-
-def _printable(text: str) -> str:
-    """Return ``text`` without control characters: evidence must not steer the terminal."""
-    return "".join(c if c.isprintable() else " " for c in text)

@@ -13,6 +13,7 @@ from model.run import write_atomically
 from pipelines.config import Recipe
 
 RECIPE_FILE: Final = "recipe.json"
+_MOST_BYTES: Final = 16 << 20
 
 
 def write_recipe(run: Path, recipe: Recipe, store: Path) -> None:
@@ -34,7 +35,26 @@ def recipe_of_run(run: Path) -> tuple[Recipe, Path]:
             f"`ramie train RECIPE --out {run}`."
         )
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return Recipe.model_validate(content["recipe"]), Path(content["store"])
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        with path.open("rb") as file:
+            content = json.loads(file.read(_MOST_BYTES))
+        recipe, store = Recipe.model_validate(content["recipe"]), Path(content["store"])
+    except (ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
         raise InputError(f"{path} is damaged ({error}). Train the run again.") from error
+    _refuse_own_weights(run, recipe)
+    return recipe, store
+
+
+def _refuse_own_weights(run: Path, recipe: Recipe) -> None:
+    """Refuse a run that brings a detector or an image encoder: a stranger's could be hostile."""
+    observe = recipe.observe
+    named = (
+        observe.detector_weights,
+        observe.encoder_weights,
+        observe.encoder.removeprefix("local-dir:"),
+    )
+    for name in named:
+        if name and Path(name).resolve().is_relative_to(run.resolve()):
+            raise InputError(
+                f"{run / RECIPE_FILE} names weights inside the run folder ({name}), which no run "
+                "of ours does. Use weights of your own and correct the file."
+            )

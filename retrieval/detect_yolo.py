@@ -134,9 +134,21 @@ def _place(size: tuple[int, int], side: int) -> _Placed:
 
 def _load(weights: Path) -> tuple[torch.nn.Module, dict[int, str], int]:
     """Return the model (in evaluation mode, layers fused), its class names and its input side."""
-    with _quiet_ultralytics():
+    if weights.suffix != ".pt":
+        # Another suffix makes ultralytics read a model description, parts of which it evaluates.
+        raise InputError(
+            f"{weights} is no .pt file. Give a detection checkpoint, e.g. yolov8n.pt."
+        )
+    with quiet_ultralytics():
         from ultralytics import YOLO
+        from ultralytics.nn import tasks
 
+        if not getattr(tasks, "SAFE_LOAD", False):
+            raise InputError(
+                "ultralytics cannot restrict what a checkpoint may run: it is too old, or was "
+                "imported before with ULTRALYTICS_SAFE_LOAD off. Update it "
+                "(pip install -U ultralytics), or set observe.detector=none."
+            )
         try:
             yolo = YOLO(str(weights), task="detect", verbose=False)
             model: torch.nn.Module = yolo.model.float().eval()
@@ -159,7 +171,7 @@ def _load(weights: Path) -> tuple[torch.nn.Module, dict[int, str], int]:
 
 def download_weights(name: str, target: Path) -> str:
     """Fetch published weights to ``target``; return why it failed, or nothing."""
-    with _quiet_ultralytics():
+    with quiet_ultralytics():
         from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
 
         if name not in GITHUB_ASSETS_NAMES:
@@ -176,14 +188,18 @@ def download_weights(name: str, target: Path) -> str:
 
 
 @contextmanager
-def _quiet_ultralytics() -> Iterator[None]:
+def quiet_ultralytics() -> Iterator[None]:
     """Let ultralytics be imported without network, and without writing to the user's home."""
     with tempfile.TemporaryDirectory(prefix="ramie-yolo-") as folder:
         wanted = {**_QUIET, "YOLO_CONFIG_DIR": folder}
-        added = {name: value for name, value in wanted.items() if name not in os.environ}
-        os.environ.update(added)
+        before = {name: os.environ.get(name) for name in wanted}
+        # What is safe is not left to the environment.
+        os.environ.update(wanted)
         try:
             yield
         finally:
-            for name in added:
-                os.environ.pop(name, None)
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value

@@ -84,6 +84,12 @@ def _in_folder(encoder: str) -> EncoderSource:
             f"{folder} holds no weights ({', '.join(_WEIGHT_SUFFIXES)}). Put "
             "open_clip_model.safetensors there."
         )
+    if "trust_remote_code" in json.dumps(config):
+        raise InputError(
+            f"{config_file} asks to run code of its own (trust_remote_code): refused."
+        )
+    # The tokenizer decides the vectors of texts as the weights do.
+    files += sorted(path for path in folder.glob("*.json") if path != config_file)
     digests = {path.name: file_digest(path) for path in files}
     digest = fingerprint({"config": config, "weights": digests})
     return EncoderSource(f"{_LOCAL_DIR}{folder}", None, digest)

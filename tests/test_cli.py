@@ -126,3 +126,36 @@ def test_naming_a_verb_costs_no_heavy_import() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY
     )
     assert "HEAVY []" in out.stdout
+
+
+def test_one_mention_alone_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", "no-run", "--text", "one two three", "--head=0:1"]) == 1
+    assert "both --head and --tail" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"recipe": {}}', "[]", "\x00"])
+def test_a_damaged_recipe_of_a_run_is_an_error_and_no_traceback(
+    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "recipe.json").write_text(content)
+    assert main(["evaluate", str(tmp_path)]) == 1
+    assert "damaged" in capsys.readouterr().err
+
+
+def test_a_run_that_brings_its_own_detector_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hostile = {
+        "dataset": {"reader": "jsonl", "task": "mner", "root": "x"},
+        "observe": {"detector_weights": str(tmp_path / "hostile.pt")},
+        "name": "x",
+    }
+    (tmp_path / "recipe.json").write_text(json.dumps({"recipe": hostile, "store": "x"}))
+    assert main(["predict", str(tmp_path), "--text", "hello"]) == 1
+    assert "weights inside the run folder" in capsys.readouterr().err
+
+
+def test_data_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "no\x1b[2Jwhere"]) == 1
+    captured = capsys.readouterr()
+    assert "\x1b" not in captured.out + captured.err

@@ -18,7 +18,7 @@ from torch import Tensor
 from cache.errors import InputError
 from cache.records import Region
 from retrieval.detect import Detector, detector_identity, load_detector, tidy_regions
-from retrieval.detect_yolo import YoloDetector, _quiet_ultralytics
+from retrieval.detect_yolo import YoloDetector, quiet_ultralytics
 from retrieval.settings import ObserveSettings
 
 REPOSITORY = Path(__file__).parent.parent
@@ -95,7 +95,7 @@ def test_boxes_and_scores_are_those_of_ultralytics_own_prediction(yolo: Path) ->
     settings = tiny_settings(None, yolo).model_copy(update={"max_regions": 10})
     image = picture(5, 64, 64)
     ours = load_detector(settings, "cpu").detect([image])[0]
-    with _quiet_ultralytics():
+    with quiet_ultralytics():
         from ultralytics import YOLO
 
         result = YOLO(str(yolo)).predict(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from model_helpers import ALL_STREAMS, evidence, make_parts, stored
 
 from cache.reader import features_of
-from cache.records import Level, Modality, Span, StoredExample
+from cache.records import Evidence, Span, StoredExample
 from model.build import Parts
 from model.network import Reading
 
@@ -184,7 +185,7 @@ def test_items_without_text_or_vector_are_not_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kept", [ALL_STREAMS[:1], ALL_STREAMS[1:2], ()])
 def test_posts_that_have_only_texts_only_images_or_nothing_are_read(
-    kept: tuple[tuple[Level, Modality], ...], tmp_path: Path
+    kept: Sequence[Evidence], tmp_path: Path
 ) -> None:
     # Found on the sample world: a batch without any text beside photos could not be shaped.
     parts = make_parts(tmp_path)

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from cache.records import Media
-from retrieval.detect_yolo import _quiet_ultralytics
+from retrieval.detect_yolo import quiet_ultralytics
 from retrieval.photos import Photo, decode_image
 from retrieval.settings import ObserveSettings
 
@@ -48,7 +48,7 @@ def write_clip(folder: Path, seed: int = 0) -> Path:
 def write_yolo(path: Path, seed: int = 0, side: int = 64) -> Path:
     """Write a random YOLO checkpoint that sees something in every photo."""
     config = path.with_suffix(".yaml")
-    with _quiet_ultralytics(), warnings.catch_warnings():
+    with quiet_ultralytics(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import ultralytics
         from ultralytics import YOLO

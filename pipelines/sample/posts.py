@@ -16,8 +16,9 @@ _SECOND_ENTITY: Final = 0.2
 _FILLER: Final = 0.85
 _SECOND_FILLER: Final = 0.2
 _STATED_RELATION: Final = 0.35
-# Of the posts about a pair, as many as one relation has: no answer is more likely than another.
-_NO_RELATION: Final = 1 / 7
+# The most frequent answer, as in real data: who knows nothing of a pair does best to say so, with
+# no evidence as well as with somebody else's.
+_NO_RELATION: Final = 0.35
 _NO_PHOTO: Final = 0.02
 _PHOTO_OF_SOMETHING_ELSE: Final = 0.04
 

@@ -46,6 +46,8 @@ def _post(options: argparse.Namespace) -> Post:
     if not tokens:
         raise InputError(f"--text {options.text!r} has no words. Give the text of the post.")
     spans = [_span(options, end, len(tokens)) for end in ("head", "tail")]
+    if (spans[0] is None) != (spans[1] is None):
+        raise InputError("give both --head and --tail (relations), or neither (entities).")
     name = options.image.name if options.image else ""
     return Post("new", tokens, photo_name=name, head=spans[0], tail=spans[1])
 
