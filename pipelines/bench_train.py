@@ -14,6 +14,7 @@ from cache.reader import Features, features_of
 from cache.records import Evidence, Example, Hit, Level, Observation, Post, Span, StoredExample
 from model.batch import Batch, EvidenceGroup
 from model.build import Parts, new_parts, place
+from model.device import autocast, uses_bfloat16
 from model.run import Run, code_version, library_versions
 from model.settings import ModelSettings, TrainSettings
 
@@ -66,11 +67,13 @@ def bench_train(
     features = [_post(index, evidence_texts) for index in range(posts)]
     together = parts.collator([parts.preparer.prepare(post) for post in features]).to(target)
     apart = dataclasses.replace(together, groups=tuple(_one_by_one(together)))
+    # Time in the precision of a training on this device; the loss in one that can show equality.
+    bfloat16 = uses_bfloat16("auto", target)
     seconds, losses = [], []
     for batch in (together, apart):
-        runs = [_step(parts, batch) for _ in range(repeats + 1)][1:]
+        runs = [_step(parts, batch, bfloat16) for _ in range(repeats + 1)][1:]
         seconds.append(min(run[0] for run in runs))
-        losses.append(runs[0][1])
+        losses.append(_step(parts, batch, False)[1])
     return {
         "together_s": seconds[0],
         "one_by_one_s": seconds[1],
@@ -79,12 +82,13 @@ def bench_train(
     }
 
 
-def _step(parts: Parts, batch: Batch) -> tuple[float, float]:
+def _step(parts: Parts, batch: Batch, bfloat16: bool) -> tuple[float, float]:
     """Return seconds and loss of forward and backward."""
     parts.network.zero_grad(set_to_none=True)
     _finish(batch.pieces.device)
     began = time.perf_counter()
-    losses = parts.network(batch)
+    with autocast(batch.pieces.device, bfloat16):
+        losses = parts.network(batch)
     losses.task.backward()
     _finish(batch.pieces.device)
     return time.perf_counter() - began, float(losses.task.detach())

@@ -42,7 +42,7 @@ class WorldSize:
         noise: pages of each kind of noise that is not a share of something.
     """
 
-    train: int = 400
+    train: int = 800
     dev: int = 100
     test: int = 300
     noise: int = 60
