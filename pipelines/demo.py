@@ -12,6 +12,7 @@ from pipelines.config import Recipe, load_recipe
 from pipelines.inspect_page import write_page
 from pipelines.sample.world import generate_world
 from pipelines.sources import make_providers
+from pipelines.tasks import model_task
 from retrieval.build_report import BuildReport
 from retrieval.builder import build_store
 from retrieval.datasets import read_dataset
@@ -104,5 +105,5 @@ def _verify(store: Path) -> None:
 
 
 def _result(recipe: Recipe, rows: str, paths: Sequence[Path]) -> list[str]:
-    task = {"mner": "entities", "mre": "relations"}[recipe.dataset.task]
+    task = model_task(recipe)
     return ["", f"## {task}", "", rows, "", *(f"  {path}" for path in paths)]
