@@ -9,7 +9,7 @@ RUN ?= runs/$(RECIPE)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types layers cache verify train evaluate compare predict inspect bench weights clean
+.PHONY: help setup demo test check lint types layers cache verify audit train evaluate compare predict inspect bench weights clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ cache: setup ## build the store of RECIPE (resumes)
 
 verify: setup ## check every byte of STORE
 	$(BIN)/ramie verify $(STORE) $(ARGS)
+
+audit: setup ## check that nothing about the evidence of STORE gives labels away
+	$(BIN)/ramie audit $(STORE) $(ARGS)
 
 train: setup ## train RECIPE on STORE into RUN (resumes)
 	$(BIN)/ramie train $(RECIPE) --store $(STORE) --out $(RUN) $(ARGS)

@@ -12,6 +12,7 @@ from cache.errors import (
     StoreDamaged,
     StoreError,
     StoreMismatch,
+    StoreOutdated,
 )
 from cache.keys import canonical_json, content_key, fingerprint, is_content_key
 from cache.manifest import MANIFEST_NAME, Manifest, differing_keys, read_manifest
@@ -72,6 +73,7 @@ __all__ = [
     "StoreDamaged",
     "StoreError",
     "StoreMismatch",
+    "StoreOutdated",
     "StoreReader",
     "StoreWriter",
     "StoredExample",

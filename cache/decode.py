@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 import numpy as np
@@ -53,15 +53,26 @@ def decode_examples(table: pa.Table, dim: int | None) -> list[tuple[Example, Obs
     ]
 
 
-def decode_evidence(table: pa.Table, dim: int | None) -> list[tuple[str, Evidence]]:
-    """Return (example id, evidence) of a part of the table ``evidence``."""
+def decode_evidence(
+    table: pa.Table, dim: int | None, texts: Mapping[str, str]
+) -> list[tuple[str, Evidence]]:
+    """Return (example id, evidence) of a part of the table ``evidence``.
+
+    Args:
+        table: has the schema of ``evidence``.
+        dim: length that every embedding must have.
+        texts: by key, every one that the rows name.
+
+    Raises:
+        StoreDamaged: a value that no writer of this project would have written.
+    """
     plain = _plain(table, ("embedding",))
     vectors = _vectors(table, "embedding", dim)
     return [
         (
             plain["example_id"][row],
             Evidence(
-                hit=_hit(plain, row, vectors[row]),
+                hit=_hit(plain, row, vectors[row], texts),
                 rank=plain["rank"][row],
                 fused_score=plain["fused_score"][row],
             ),
@@ -70,13 +81,13 @@ def decode_evidence(table: pa.Table, dim: int | None) -> list[tuple[str, Evidenc
     ]
 
 
-def decode_dropped(table: pa.Table) -> list[tuple[str, Dropped]]:
-    """Return (example id, dropped hit) of a part of the table ``dropped``."""
+def decode_dropped(table: pa.Table, texts: Mapping[str, str]) -> list[tuple[str, Dropped]]:
+    """Return (example id, dropped hit) of a part of the table ``dropped``; see above."""
     plain = _plain(table, ())
     return [
         (
             plain["example_id"][row],
-            Dropped(_hit(plain, row, None), plain["step"][row], plain["reason"][row]),
+            Dropped(_hit(plain, row, None, texts), plain["step"][row], plain["reason"][row]),
         )
         for row in range(table.num_rows)
     ]
@@ -100,6 +111,17 @@ def decode_media(table: pa.Table) -> list[tuple[Media, int]]:
             plain["stored_in"][row],
         )
         for row in range(table.num_rows)
+    ]
+
+
+def decode_texts(table: pa.Table) -> list[tuple[str, int, str | None]]:
+    """Return (key, index of the shard with the text, the text if it is here)."""
+    plain = _plain(table, ())
+    return [
+        (_key(key), stored_in, text)
+        for key, stored_in, text in zip(
+            plain["key"], plain["stored_in"], plain["text"], strict=True
+        )
     ]
 
 
@@ -151,8 +173,9 @@ def _region(value: dict[str, Any], embedding: Vector | None) -> Region:
     return Region(box, value["label"], value["confidence"], embedding)
 
 
-def _hit(plain: Columns, row: int, embedding: Vector | None) -> Hit:
+def _hit(plain: Columns, row: int, embedding: Vector | None, texts: Mapping[str, str]) -> Hit:
     level, modality, key = (plain[name][row] for name in ("level", "modality", "media_key"))
+    text_key = plain["text_key"][row]
     if level not in LEVELS or modality not in MODALITIES:
         raise StoreDamaged(f"a hit has level {level!r} and modality {modality!r}")
     return Hit(
@@ -163,10 +186,12 @@ def _hit(plain: Columns, row: int, embedding: Vector | None) -> Hit:
         document_id=plain["document_id"][row],
         rank=plain["hit_rank"][row],
         provider_score=plain["provider_score"][row],
-        text=plain["text"][row],
+        text="" if text_key is None else texts[text_key],
         media_key=None if key is None else _key(key),
         title=plain["title"][row],
         url=plain["url"][row],
+        image_url=plain["image_url"][row],
+        image_sha256=plain["image_sha256"][row],
         retrieved_at=plain["retrieved_at"][row],
         query_key=plain["query_key"][row],
         relevance=plain["relevance"][row],
@@ -177,7 +202,7 @@ def _hit(plain: Columns, row: int, embedding: Vector | None) -> Hit:
 
 def _key(key: str) -> str:
     if not is_content_key(key):
-        raise StoreDamaged(f"{key!r} is no image key")
+        raise StoreDamaged(f"{key!r} is no content key")
     return key
 
 

@@ -24,7 +24,7 @@ from cache.manifest import Manifest
 from cache.packing import pack, seal
 from cache.parquet_reader import ParquetReader
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 LIST_KEY: Final = b"\xff" * 5  # After every number, so that keys arrive in order.
 LIST_NUMBER: Final = (1 << 32) - 1
 _MIN_MAP_BYTES: Final = 1 << 24

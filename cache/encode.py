@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
 from cache.errors import InputError
-from cache.keys import content_key, is_content_key
+from cache.keys import is_content_key
 from cache.records import (
     LEVELS,
     MODALITIES,
     Dropped,
     Hit,
-    Media,
     Region,
     Span,
     StoredExample,
@@ -33,66 +32,46 @@ def examples_table(rows: Sequence[StoredExample], dim: int | None) -> pa.Table:
     Raises:
         InputError: a value that the store does not take; the message names the post.
     """
-    return _table("examples", [_example_row(row, dim) for row in rows])
+    return table_of("examples", [_example_row(row, dim) for row in rows])
 
 
-def evidence_table(rows: Sequence[StoredExample], dim: int | None) -> pa.Table:
-    """Return the table ``evidence``: every post's kept hits, in the order of the record."""
+def evidence_table(
+    rows: Sequence[StoredExample], dim: int | None, keys: Mapping[str, str]
+) -> pa.Table:
+    """Return the table ``evidence``: every post's kept hits, in the order of the record.
+
+    Args:
+        rows: posts that are already in order.
+        dim: length that every embedding must have.
+        keys: of every text, see `text_keys`.
+    """
     out: list[Row] = []
     for row in rows:
         name = row.example.post.example_id
         for evidence in row.evidence:
             out.append(
                 {
-                    **_hit_row(name, evidence.hit),
+                    **_hit_row(name, evidence.hit, keys),
                     "rank": evidence.rank,
                     "fused_score": evidence.fused_score,
                     "embedding": _rounded(evidence.hit.embedding, dim, name),
                 }
             )
-    return _table("evidence", out)
+    return table_of("evidence", out)
 
 
-def dropped_table(names: Sequence[str], dropped: Mapping[str, Sequence[Dropped]]) -> pa.Table:
+def dropped_table(
+    names: Sequence[str], dropped: Mapping[str, Sequence[Dropped]], keys: Mapping[str, str]
+) -> pa.Table:
     """Return the table ``dropped`` for the posts ``names``, in that order; without embeddings."""
-    return _table(
+    return table_of(
         "dropped",
         [
-            {**_hit_row(name, item.hit), "step": item.step, "reason": item.reason}
+            {**_hit_row(name, item.hit, keys), "step": item.step, "reason": item.reason}
             for name in names
             for item in dropped.get(name, ())
         ],
     )
-
-
-def media_table(media: Iterable[Media], stored_in: Mapping[str, int], index: int) -> pa.Table:
-    """Return the table ``media`` of shard ``index``, sorted by key.
-
-    Args:
-        media: every image that the shard's posts need, in any order, repetitions allowed.
-        stored_in: shard that holds the bytes, for every key.
-        index: this shard.
-    """
-    by_key = {item.key: item for item in media}
-    rows: list[Row] = []
-    for key, item in sorted(by_key.items()):
-        here = stored_in[key] == index
-        if (here or item.data) and content_key(item.data) != key:
-            raise InputError(
-                f"an image has the key {key!r}, but its bytes have {content_key(item.data)}. "
-                "Give every image the key that content_key() returns."
-            )
-        rows.append(
-            {
-                "key": key,
-                "format": item.format,
-                "width": item.width,
-                "height": item.height,
-                "stored_in": stored_in[key],
-                "data": item.data if here else None,
-            }
-        )
-    return _table("media", rows)
 
 
 def embedding_dim(rows: Sequence[StoredExample]) -> int | None:
@@ -159,7 +138,7 @@ def _region(region: Region, name: str) -> Row:
     }
 
 
-def _hit_row(name: str, hit: Hit) -> Row:
+def _hit_row(name: str, hit: Hit, keys: Mapping[str, str]) -> Row:
     if hit.level not in LEVELS or hit.modality not in MODALITIES:
         raise InputError(
             f"{name!r}: a hit has level {hit.level!r} and modality {hit.modality!r}; "
@@ -174,10 +153,12 @@ def _hit_row(name: str, hit: Hit) -> Row:
         "document_id": hit.document_id,
         "hit_rank": hit.rank,
         "provider_score": _finite(hit.provider_score, "provider_score", name),
-        "text": hit.text,
+        "text_key": keys[hit.text] if hit.text else None,
         "media_key": _media_key(hit.media_key, name),
         "title": hit.title,
         "url": hit.url,
+        "image_url": hit.image_url,
+        "image_sha256": hit.image_sha256,
         "retrieved_at": hit.retrieved_at,
         "query_key": hit.query_key,
         "relevance": _known(hit.relevance, "relevance", name),
@@ -221,7 +202,12 @@ def _rounded(vector: Vector | None, dim: int | None, name: str) -> Vector | None
     return rounded
 
 
-def _table(name: str, rows: Sequence[Row]) -> pa.Table:
+def table_of(name: str, rows: Sequence[Row]) -> pa.Table:
+    """Return rows as a table of the schema ``name``.
+
+    Raises:
+        InputError: a value that its column does not take.
+    """
     schema: pa.Schema = SCHEMAS[name]
     try:
         table = pa.Table.from_pylist(list(rows), schema=schema)

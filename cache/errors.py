@@ -5,6 +5,7 @@ RamieError
 ├── StoreError            the store cannot be used as it is
 │   ├── StoreDamaged      restore or rebuild what the message names
 │   └── StoreMismatch     another schema or recipe: rebuild, or use the matching one
+│       └── StoreOutdated an older schema: building again replaces it, asking nobody
 └── ProviderUnavailable   ask again later; never an empty answer
 """
 
@@ -29,6 +30,10 @@ class StoreDamaged(StoreError):
 
 class StoreMismatch(StoreError):
     """The store was made by another schema or by another recipe."""
+
+
+class StoreOutdated(StoreMismatch):
+    """The store follows an older schema; building it again in its place loses no answer."""
 
 
 class ProviderUnavailable(RamieError):

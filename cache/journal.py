@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from cache.schema import SCHEMA_VERSION
 
 JOURNAL_NAME: Final = "build.journal"
 _MAX_JOURNAL_BYTES: Final = 1 << 30
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -73,7 +75,9 @@ class Journal:
 
 
 def read_journal(path: Path) -> Journal | None:
-    """Return the journal at ``path``; None where there is none.
+    """Return the journal at ``path``; None where there is none, or one of an older schema.
+
+    Nothing of an older schema can be gone on with; the next build replaces its journal.
 
     Raises:
         StoreDamaged: its first line is not one of this schema.
@@ -91,8 +95,12 @@ def read_journal(path: Path) -> Journal | None:
     entries = [entry for entry in map(_entry, lines) if entry is not None]
     head = entries[0] if entries else {}
     identity, num_shards = head.get("identity"), head.get("num_shards")
+    version = head.get("schema_version")
+    if type(version) is int and 1 <= version < SCHEMA_VERSION:
+        _log.warning("%s is of schema %d; its build begins again, asking nobody", path, version)
+        return None
     if (
-        head.get("schema_version") != SCHEMA_VERSION
+        version != SCHEMA_VERSION
         or not isinstance(identity, dict)
         or not isinstance(num_shards, int)
     ):

@@ -59,6 +59,26 @@ def content_key(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def text_key(text: str) -> str:
+    """Return the `content_key` of ``text`` in UTF-8."""
+    return content_key(text.encode())
+
+
 def is_content_key(text: str) -> bool:
     """Return True if ``text`` has the form of a `content_key`."""
     return _KEY.fullmatch(text) is not None
+
+
+def check_text(text: str, what: str) -> str:
+    """Return ``text`` if a file can hold it.
+
+    Raises:
+        InputError: it holds half of a surrogate pair, which UTF-8 cannot express.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{what} cannot be stored: {error}. Read the source as UTF-8, with errors replaced."
+        ) from error
+    return text

@@ -1,103 +1,172 @@
-"""Which shard holds the bytes of an image: the lowest that needs it, in any order of building."""
+"""Which shard holds a text or an image: the lowest that needs it, in any order of building."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any, Final, NamedTuple
 
-from cache.decode import decode_media
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
 from cache.errors import StoreDamaged
-from cache.keys import content_key
+from cache.keys import content_key, is_content_key
 from cache.manifest import ShardEntry
-from cache.records import Media
-from cache.shards import ParquetFile, open_shard
+from cache.schema import CONTENT_COLUMN, SCHEMAS, SharedTable
+from cache.shards import RESTORE, ParquetFile, open_shard
+
+_DIGEST_BYTES: Final = 32
+_DIGEST: Final = np.dtype(f"S{_DIGEST_BYTES}")
+Digests = NDArray[np.bytes_]
 
 
-class MediaLedger:
-    """The images every finished shard needs, and where each shard's file says the bytes are.
+class Needs(NamedTuple):
+    """What one shard needs of a table, 36 bytes each: stores share millions of texts.
 
-    An image is stored once per store. While shards are written the best guess is the lowest shard
-    known so far; `unsettled` names the files in which later shards proved that guess wrong.
+    Attributes:
+        digests: keys as bytes, sorted, each once.
+        stored_in: shard that its file says each of them is in.
     """
 
-    def __init__(self, root: Path) -> None:
+    digests: Digests
+    stored_in: NDArray[np.int32]
+
+
+class Ledger:
+    """What every finished shard needs of one table, and where its file says that it is.
+
+    A content is stored once per store. While shards are written the best guess is the lowest
+    shard known so far; `unsettled` names the files in which later shards proved that guess wrong.
+
+    Args:
+        root: folder of the store.
+        table: which contents.
+    """
+
+    def __init__(self, root: Path, table: SharedTable) -> None:
+        self.table: Final = table
         self._root = root
-        self._stored_in: dict[int, dict[str, int]] = {}
+        self._needs: dict[int, Needs] = {}
 
     def load(self, shard: ShardEntry) -> None:
         """Read from disk what a shard of an earlier run needs."""
-        file = open_shard(self._root, shard.files["media"], "media")
+        file = open_shard(self._root, shard.files[self.table], self.table)
         keys, places = file.column("key"), file.column("stored_in")
         file.close()
-        self._stored_in[shard.index] = {
-            key: place for key, place in zip(keys, places, strict=True)
-        }
+        if not all(map(is_content_key, keys)):
+            raise StoreDamaged(f"{file.path} has a key that is none. {RESTORE}")
+        digests = _digests(keys)
+        order = np.argsort(digests)
+        self._needs[shard.index] = Needs(digests[order], np.array(places, np.int32)[order])
 
-    def place(self, index: int, keys: Iterable[str]) -> Mapping[str, int]:
+    def place(self, index: int, keys: Iterable[str]) -> dict[str, int]:
         """Note that shard ``index`` needs ``keys``; return the shard that holds each of them."""
-        lower = [self._stored_in[other] for other in sorted(self._stored_in) if other < index]
-        places = {}
-        for key in keys:
-            places[key] = next((needs[key] for needs in lower if key in needs), index)
-        self._stored_in[index] = places
-        return places
+        unique = sorted(set(keys))
+        digests = _digests(unique)
+        places = self._lowest(index, digests)
+        self._needs[index] = Needs(digests, places)
+        return dict(zip(unique, places.tolist(), strict=True))
 
     def unsettled(self) -> dict[int, dict[str, int]]:
         """Return the right places for every shard whose file says something else."""
-        owner: dict[str, int] = {}
         wrong: dict[int, dict[str, int]] = {}
-        for index in sorted(self._stored_in):
-            right = {key: owner.setdefault(key, index) for key in self._stored_in[index]}
-            if right != self._stored_in[index]:
-                wrong[index] = right
+        for index, needs in sorted(self._needs.items()):
+            right = self._lowest(index, needs.digests)
+            if not np.array_equal(right, needs.stored_in):
+                # A fixed-width string of numpy ends at its zeros; `ljust` puts them back.
+                keys = [d.ljust(_DIGEST_BYTES, b"\0").hex() for d in needs.digests.tolist()]
+                wrong[index] = dict(zip(keys, right.tolist(), strict=True))
         return wrong
 
-    def needs(self, index: int) -> dict[str, int] | None:
+    def needs(self, index: int) -> Needs | None:
         """Return what is known of shard ``index``, for `restore`."""
-        return self._stored_in.get(index)
+        return self._needs.get(index)
 
-    def restore(self, index: int, places: dict[str, int] | None) -> None:
+    def restore(self, index: int, needs: Needs | None) -> None:
         """Note what the file of shard ``index`` says; None where there is no such file."""
-        if places is None:
-            self._stored_in.pop(index, None)
+        if needs is None:
+            self._needs.pop(index, None)
         else:
-            self._stored_in[index] = places
+            self._needs[index] = needs
+
+    def _lowest(self, index: int, digests: Digests) -> NDArray[np.int32]:
+        """Return the lowest shard up to ``index`` that needs each of ``digests``."""
+        places = np.full(len(digests), index, np.int32)
+        for other, needs in sorted(self._needs.items(), reverse=True):
+            if other < index:
+                places[_found_in(needs.digests, digests)] = other
+        return places
 
 
-def media_of(root: Path, shard: ShardEntry, places: Mapping[str, int]) -> list[Media]:
-    """Return a shard's images, with the bytes of those that it must hold itself.
+def relocated(
+    root: Path, shard: ShardEntry, table: SharedTable, places: Mapping[str, int]
+) -> pa.Table:
+    """Return a shard's table with each content where ``places`` says, and nowhere else.
 
-    Files of media that the build has replaced are still there until it ends, so bytes that one
-    shard gave up are found for the shard that needs them now.
+    Files that the build has replaced are still there until it ends, so a content that one shard
+    gave up is found for the shard that needs it now.
+
+    Raises:
+        StoreDamaged: a content is in no file.
     """
-    file = open_shard(root, shard.files["media"], "media")
-    items = {m.key: m for i in range(file.num_groups) for m, _ in decode_media(file.group(i))}
+    content = CONTENT_COLUMN[table]
+    file = open_shard(root, shard.files[table], table)
+    rows = [row for i in range(file.num_groups) for row in file.group(i).to_pylist()]
     file.close()
     missing = {
-        key
-        for key, item in items.items()
-        if places[key] == shard.index and content_key(item.data) != key
+        row["key"] for row in rows if places[row["key"]] == shard.index and row[content] is None
     }
-    for path in sorted((root / "media").glob("part-*.parquet")):
-        if not missing:
+    found: dict[str, Any] = {}
+    for path in sorted((root / table).glob("part-*.parquet")):
+        if len(found) == len(missing):
             break
-        found = _bytes_in(path, missing)
-        missing -= set(found)
-        items.update(found)
-    if missing:
+        found |= _contents(path, table, missing - set(found))
+    if missing - set(found):
         raise StoreDamaged(
-            f"the bytes of image {min(missing)} are in no file of {root / 'media'}. "
+            f"the content {min(missing - set(found))} is in no file of {root / table}. "
             f"Remove {root / 'build.journal'} and run the build again."
         )
-    return list(items.values())
+    for row in rows:
+        place = row["stored_in"] = places[row["key"]]
+        kept = row[content] if row[content] is not None else found.get(row["key"])
+        row[content] = kept if place == shard.index else None
+    return pa.Table.from_pylist(rows, schema=SCHEMAS[table])
 
 
-def _bytes_in(path: Path, keys: set[str]) -> dict[str, Media]:
-    file = ParquetFile(path, "media")
-    found: dict[str, Media] = {}
+def _contents(path: Path, table: SharedTable, keys: set[str]) -> dict[str, Any]:
+    file = ParquetFile(path, table)
+    found: dict[str, Any] = {}
     for index in range(file.num_groups):
-        for item, _ in decode_media(file.group(index)):
-            if item.key in keys and content_key(item.data) == item.key:
-                found[item.key] = item
+        part = file.group(index, ["key", CONTENT_COLUMN[table]])
+        for key, value in zip(*(column.to_pylist() for column in part.columns), strict=True):
+            if key in keys and value is not None and content_key(_bytes(value)) == key:
+                found[key] = value
     file.close()
     return found
+
+
+def _bytes(content: str | bytes) -> bytes:
+    return content.encode() if isinstance(content, str) else content
+
+
+def _digests(keys: list[str]) -> Digests:
+    return np.array([bytes.fromhex(key) for key in keys], _DIGEST)
+
+
+def _found_in(known: Digests, wanted: Digests) -> NDArray[np.intp]:
+    """Return the places in ``wanted`` of what ``known`` holds; both sorted.
+
+    The first eight bytes rule out nearly everything, ten times as fast as whole digests would.
+    """
+    if not len(known):
+        return np.zeros(0, np.intp)
+    near = np.searchsorted(_prefixes(known), _prefixes(wanted)).clip(max=len(known) - 1)
+    maybe = np.flatnonzero(_prefixes(known)[near] == _prefixes(wanted))
+    exact = np.searchsorted(known, wanted[maybe]).clip(max=len(known) - 1)
+    found: NDArray[np.intp] = maybe[known[exact] == wanted[maybe]]
+    return found
+
+
+def _prefixes(digests: Digests) -> NDArray[np.uint64]:
+    return digests.view(">u8")[:: _DIGEST_BYTES // 8].astype(np.uint64)

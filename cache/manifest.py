@@ -14,14 +14,14 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-from cache.errors import InputError, StoreDamaged, StoreMismatch
+from cache.errors import InputError, StoreDamaged, StoreMismatch, StoreOutdated
 from cache.files import inner_path, write_atomically
 from cache.keys import canonical_json, fingerprint
 from cache.schema import SCHEMA_VERSION, TABLES, Table
 
 MANIFEST_NAME: Final = "manifest.json"
 SHARD_PATH: Final = re.compile(
-    r"(examples|evidence|dropped|media)/part-([0-9]{5,9})-([0-9a-f]{12})\.parquet"
+    r"(examples|evidence|dropped|texts|media)/part-([0-9]{5,9})-([0-9a-f]{12})\.parquet"
 )
 _MAX_MANIFEST_BYTES: Final = 256 << 20
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -44,18 +44,21 @@ class FileEntry(_Entry):
 
 
 class ShardEntry(_Entry):
-    """One shard: four files, and the posts that could not be finished.
+    """One shard: one file for each table, and the posts that could not be finished.
 
     Attributes:
         index: place of the shard in the store.
         embedding_dim: length of every embedding in it; None where it has none.
         unfinished: ids of posts of which a provider could not be asked; they have no row.
+        compared_with: fingerprint of what the evidence was compared with to score it; empty where
+            it was not.
         files: one file for each table.
     """
 
     index: _Count
     embedding_dim: Annotated[int, Field(ge=1, le=1 << 20)] | None
     unfinished: tuple[str, ...]
+    compared_with: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
     files: dict[Table, FileEntry]
 
     @model_validator(mode="after")
@@ -139,6 +142,7 @@ def read_manifest(root: Path) -> Manifest:
 
     Raises:
         StoreDamaged: there is none, or it was cut, edited or does not follow the format.
+        StoreOutdated: it follows an older schema.
         StoreMismatch: it follows another schema.
     """
     path = root / MANIFEST_NAME
@@ -151,10 +155,7 @@ def read_manifest(root: Path) -> Manifest:
         raise StoreDamaged(_broken(path, "it is not an object"))
     found = content.get("schema_version")
     if isinstance(found, bool) or found != SCHEMA_VERSION:
-        raise StoreMismatch(
-            f"{path} has schema {found!r}, but this checkout reads schema {SCHEMA_VERSION}. "
-            "Build the store again, or use the code version named in the manifest."
-        )
+        raise _other_schema(path, found)
     claimed = content.pop("sha256", None)
     try:
         if claimed != fingerprint(content):
@@ -196,6 +197,18 @@ def _read_text(path: Path) -> str:
         raise StoreDamaged(_broken(path, error.strerror or str(error))) from error
     except UnicodeDecodeError as error:
         raise StoreDamaged(_broken(path, "it is not UTF-8")) from error
+
+
+def _other_schema(path: Path, found: object) -> StoreMismatch:
+    what = f"{path} has schema {found!r}, but this checkout reads schema {SCHEMA_VERSION}."
+    if type(found) is int and 1 <= found < SCHEMA_VERSION:
+        return StoreOutdated(
+            f"{what} Build the store again in the same folder: recorded answers are used again, "
+            "nobody is asked. Or use the code version named in the manifest."
+        )
+    return StoreMismatch(
+        f"{what} Use the code version named in the manifest, or build into another folder."
+    )
 
 
 def _broken(path: Path, why: str) -> str:

@@ -192,6 +192,8 @@ def _rest_values(stored: StoredExample) -> list[Any]:
                 hit.provider_score,
                 hit.title,
                 hit.url,
+                hit.image_url,
+                hit.image_sha256,
                 hit.retrieved_at,
                 hit.query_key,
             )
@@ -202,7 +204,8 @@ def _rest_values(stored: StoredExample) -> list[Any]:
 
 def _evidence(item: EvidenceItem, hit: tuple[Any, ...]) -> Evidence:
     level, modality = STREAMS[item.stream]
-    provider, document_id, hit_rank, score, title, url, retrieved_at, query_key = hit
+    provider, document_id, hit_rank, score, title, url, *web, retrieved_at, query_key = hit
+    image_url, image_sha256 = web
     return Evidence(
         hit=Hit(
             level=level,
@@ -216,6 +219,8 @@ def _evidence(item: EvidenceItem, hit: tuple[Any, ...]) -> Evidence:
             media_key=item.media_key,
             title=title,
             url=url,
+            image_url=image_url,
+            image_sha256=image_sha256,
             retrieved_at=retrieved_at,
             query_key=query_key,
             relevance=item.relevance,

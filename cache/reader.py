@@ -21,7 +21,7 @@ class EvidenceItem(NamedTuple):
         text: the passage, or the caption of an image; may be empty.
         media_key: key of the image, or None.
         relevance: cosine to the query, or None.
-        consistency: cosine to the post as a whole, or None.
+        consistency: share of other posts that it fits less well, in [0, 1], or None.
         fused_score: reciprocal-rank fusion score.
         embedding: unit vector of text or image, or None.
     """

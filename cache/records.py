@@ -131,6 +131,8 @@ class Query:
         image_name: the photo's file name, for providers that know photos by name (recordings).
         region_index: index into the observation's regions for level ``object``, else -1.
         embedding: unit vector of text or image. Derived, so it is no part of the fingerprint.
+        photo: the photo that ``image_key`` is of, for providers that look at pixels; None where
+            it is not at hand. Derived, too.
     """
 
     level: Level
@@ -140,6 +142,7 @@ class Query:
     image_name: str = ""
     region_index: int = -1
     embedding: Vector | None = None
+    photo: Media | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,10 +161,14 @@ class Hit:
         media_key: SHA-256 of the image's bytes, or None.
         title: of the page or document.
         url: of the page or document, or empty.
+        image_url: where the image was found on the web, or empty.
+        image_sha256: SHA-256 of the image as found there; ``media_key`` is of the bounded,
+            cleaned copy that is kept. Empty where the image is kept as it came.
         retrieved_at: ISO 8601 date and time (UTC) of the recorded answer.
         query_key: fingerprint of the query and its provider: which recording holds the raw answer.
         relevance: cosine to the query's embedding, or None where it could not be computed.
-        consistency: cosine to the post as a whole (sentence and photo), or None.
+        consistency: in [0, 1]: the share of other posts that the hit fits less well than its
+            own (`retrieval.curation.consistency`); None where it could not be computed.
         embedding: unit vector of text or image, or None.
     """
 
@@ -176,6 +183,8 @@ class Hit:
     media_key: str | None = None
     title: str = ""
     url: str = ""
+    image_url: str = ""
+    image_sha256: str = ""
     retrieved_at: str = ""
     query_key: str = ""
     relevance: float | None = None

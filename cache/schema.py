@@ -11,14 +11,28 @@ from typing import Final, Literal, get_args
 
 import pyarrow as pa
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+# Answers outlive stores: their table has a version of its own, so that a new form of the store
+# never costs anybody an answer.
+RECORDINGS_VERSION: Final = 1
 
-Table = Literal["examples", "evidence", "dropped", "media"]
+Table = Literal["examples", "evidence", "dropped", "texts", "media"]
 TABLES: Final[tuple[Table, ...]] = get_args(Table)
+
+# Tables of contents that posts share, each stored once per store, with the column that holds it.
+SharedTable = Literal["texts", "media"]
+CONTENT_COLUMN: Final[dict[SharedTable, str]] = {"texts": "text", "media": "data"}
 
 # Rows in one row group: what has to be decoded to read one post. Evidence has some ten rows a
 # post, so its groups are about as many posts; media groups are small because bytes are big.
-ROW_GROUP: Final = {"examples": 64, "evidence": 256, "dropped": 256, "media": 16, "recordings": 64}
+ROW_GROUP: Final = {
+    "examples": 64,
+    "evidence": 256,
+    "dropped": 256,
+    "texts": 256,
+    "media": 16,
+    "recordings": 64,
+}
 
 
 def _field(name: str, kind: pa.DataType, description: str, *, null: bool = False) -> pa.Field:
@@ -76,14 +90,27 @@ _HIT_FIELDS: Final = [
     _field("document_id", TEXT, "the provider's own name for what it found"),
     _field("hit_rank", pa.int32(), "place in the provider's answer, from 0"),
     _field("provider_score", pa.float64(), "comparable within one answer only"),
-    _field("text", TEXT, "the passage (or the caption of an image)"),
+    _field("text_key", TEXT, "SHA-256 of the passage or caption; null if empty", null=True),
     _field("media_key", TEXT, "SHA-256 of the bytes of the image; null for texts", null=True),
     _field("title", TEXT, "of the page or document"),
     _field("url", TEXT, "of the page or document, or empty"),
+    _field("image_url", TEXT, "where the image was found on the web, or empty"),
+    _field("image_sha256", TEXT, "of the image as found, if media_key is of a copy; or empty"),
     _field("retrieved_at", TEXT, "ISO 8601 time (UTC) of the recorded answer"),
     _field("query_key", TEXT, "fingerprint of the query: which recording holds the answer"),
     _field("relevance", pa.float64(), "cosine to the query, if known", null=True),
-    _field("consistency", pa.float64(), "cosine to the post as a whole, if known", null=True),
+    _field(
+        "consistency",
+        pa.float64(),
+        "in [0, 1]: share of other posts that the hit fits less well, if known",
+        null=True,
+    ),
+]
+
+_TEXT_FIELDS: Final = [
+    _field("key", TEXT, "SHA-256 of the text in UTF-8, lower-case hex; rows are sorted by it"),
+    _field("stored_in", pa.int32(), "index of the shard whose texts file holds the text"),
+    _field("text", TEXT, "the text; null where stored_in is elsewhere", null=True),
 ]
 
 _MEDIA_FIELDS: Final = [
@@ -96,8 +123,8 @@ _MEDIA_FIELDS: Final = [
 ]
 
 
-def _schema(table: str, fields: list[pa.Field]) -> pa.Schema:
-    return pa.schema(fields, metadata={"ramie.schema": str(SCHEMA_VERSION), "ramie.table": table})
+def _schema(table: str, fields: list[pa.Field], version: int = SCHEMA_VERSION) -> pa.Schema:
+    return pa.schema(fields, metadata={"ramie.schema": str(version), "ramie.table": table})
 
 
 SCHEMAS: Final[dict[str, pa.Schema]] = {
@@ -119,6 +146,7 @@ SCHEMAS: Final[dict[str, pa.Schema]] = {
             _field("reason", TEXT, "why"),
         ],
     ),
+    "texts": _schema("texts", _TEXT_FIELDS),
     "media": _schema("media", _MEDIA_FIELDS),
     "recordings": _schema(
         "recordings",
@@ -129,6 +157,7 @@ SCHEMAS: Final[dict[str, pa.Schema]] = {
             _field("asked_at", TEXT, "ISO 8601 time (UTC)"),
             _field("body", pa.binary(), "the raw answer"),
         ],
+        RECORDINGS_VERSION,
     ),
 }
 

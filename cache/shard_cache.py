@@ -11,9 +11,11 @@ from typing import Any, Final
 import pyarrow as pa
 
 from cache.decode import decode_dropped, decode_evidence, decode_examples, decode_media
+from cache.errors import StoreDamaged
 from cache.manifest import Manifest
 from cache.schema import Table
-from cache.shards import ParquetFile, check_size, open_shard
+from cache.shards import RESTORE, ParquetFile, check_size, open_shard
+from cache.texts import TextFinder
 
 # A small store stays in memory as a whole.
 _KEPT_BYTES: Final = 256 << 20
@@ -34,6 +36,7 @@ class ShardCache:
         self._compared: set[tuple[Table, int]] = set()
         self._groups: OrderedDict[tuple[Table, int, int], pa.Table] = OrderedDict()
         self._groups_bytes = 0
+        self._texts = TextFinder(self, self._damaged)
 
     def column(self, table: Table, index: int, name: str) -> list[Any]:
         """Return one column of a shard's table."""
@@ -49,7 +52,7 @@ class ShardCache:
             first = max(start - starts[group], 0)
             length = min(end, starts[group + 1]) - starts[group] - first
             if length > 0:
-                part = self._group(table, index, group).slice(first, length)
+                part = self.group(table, index, group).slice(first, length)
                 rows += self._decode(table, index, part)
         return rows
 
@@ -83,7 +86,12 @@ class ShardCache:
             self._files.popitem(last=False)[1].close()
         return file
 
-    def _group(self, table: Table, index: int, group: int) -> pa.Table:
+    def group_starts(self, table: Table, index: int) -> list[int]:
+        """Return the first row of each row group of a shard's table, and the number of rows."""
+        return self._file(table, index).group_starts
+
+    def group(self, table: Table, index: int, group: int) -> pa.Table:
+        """Return a row group of a shard's table, decompressed and kept for a while."""
         key = (table, index, group)
         if key in self._groups:
             self._groups.move_to_end(key)
@@ -99,5 +107,13 @@ class ShardCache:
         if table == "examples":
             return decode_examples(part, dim)
         if table == "evidence":
-            return decode_evidence(part, dim)
-        return decode_dropped(part) if table == "dropped" else decode_media(part)
+            return decode_evidence(part, dim, self._texts_of(index, part))
+        if table == "dropped":
+            return decode_dropped(part, self._texts_of(index, part))
+        return decode_media(part)
+
+    def _texts_of(self, index: int, part: pa.Table) -> dict[str, str]:
+        return self._texts.find(index, part.column("text_key").drop_null().to_pylist())
+
+    def _damaged(self, why: str) -> StoreDamaged:
+        return StoreDamaged(f"{self._root} cannot be used: {why}. {RESTORE}")

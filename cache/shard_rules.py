@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cache.errors import InputError
+from cache.keys import check_text
 from cache.manifest import ShardEntry
 from cache.records import Dropped, StoredExample
 from cache.shards import open_shard
@@ -74,18 +75,3 @@ def check_unique(root: Path, shards: Mapping[int, ShardEntry]) -> None:
                     "ids must be unique in a store"
                 )
         file.close()
-
-
-def check_text(text: str, what: str) -> str:
-    """Return ``text`` if a file can hold it.
-
-    Raises:
-        InputError: it holds half of a surrogate pair, which UTF-8 cannot express.
-    """
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"{what} cannot be stored: {error}. Read the source as UTF-8, with errors replaced."
-        ) from error
-    return text

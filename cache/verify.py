@@ -9,21 +9,21 @@ from typing import Final, TypeVar
 
 import pyarrow as pa
 
-from cache.decode import decode_dropped, decode_evidence, decode_examples, decode_media
+from cache.decode import (
+    decode_dropped,
+    decode_evidence,
+    decode_examples,
+    decode_media,
+    decode_texts,
+)
 from cache.errors import RamieError, StoreDamaged, StoreError
-from cache.files import TEMPORARY
-from cache.journal import JOURNAL_NAME
 from cache.keys import content_key
-from cache.manifest import MANIFEST_NAME, Manifest, ShardEntry, read_manifest
-from cache.recordings import FORGET, check_segment, segments
-from cache.schema import TABLES, Table
+from cache.manifest import ShardEntry, read_manifest
+from cache.schema import CONTENT_COLUMN, SharedTable, Table
+from cache.segments import FORGET, check_segment, segments
 from cache.shards import ParquetFile, open_shard
-from cache.writer import LOCK_NAME
+from cache.strangers import strangers
 
-_FOLDERS: Final = (*TABLES, "recordings", "local")
-_TOP: Final = (MANIFEST_NAME, JOURNAL_NAME, LOCK_NAME)
-# People may leave a note or a report beside the data; everything else is a stranger.
-_NOTES: Final = (".md", ".html")
 _Row = TypeVar("_Row")
 
 
@@ -45,6 +45,14 @@ class VerifyReport:
         return not self.problems
 
 
+class _Shared:
+    """Where the contents of a table are: shard by key, and (shard, key, place) as rows say."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, int] = {}
+        self.needed: list[tuple[int, str, int]] = []
+
+
 class _Check:
     """What is gathered while a store is read."""
 
@@ -53,8 +61,9 @@ class _Check:
         self.problems: list[str] = []
         self.counts: dict[str, int] = {}
         self.names: dict[str, int] = {}
-        self.held: dict[str, int] = {}
-        self.needed: list[tuple[int, str, int]] = []
+        self.shared: dict[SharedTable, _Shared] = {table: _Shared() for table in CONTENT_COLUMN}
+        # Texts that rows of the shard being read name; None where rows could not be read.
+        self.texts_named: set[str] | None = None
 
     def count(self, what: str, number: int = 1) -> None:
         self.counts[what] = self.counts.get(what, 0) + number
@@ -85,8 +94,9 @@ def verify_store(path: Path | str) -> VerifyReport:
         return VerifyReport((str(error),), {})
     for shard in manifest.shards:
         _check_shard(check, shard)
-    _check_media_places(check, len(manifest.shards))
-    check.problems += _strangers(check.root, manifest)
+    for table in CONTENT_COLUMN:
+        _check_places(check, table, len(manifest.shards))
+    check.problems += strangers(check.root, manifest)
     _check_recordings(check)
     check.count("shards", len(manifest.shards))
     check.count("unfinished posts", len(manifest.unfinished))
@@ -106,9 +116,14 @@ def _decoded(
 
 def _check_shard(check: _Check, shard: ShardEntry) -> None:
     names = _check_examples(check, shard)
+    before = len(check.problems)
+    check.texts_named = set()
     for table in ("evidence", "dropped"):
         _check_hits(check, shard, table, names)
-    _check_media(check, shard)
+    if len(check.problems) > before:
+        check.texts_named = None
+    for shared in CONTENT_COLUMN:
+        _check_contents(check, shard, shared)
 
 
 def _check_examples(check: _Check, shard: ShardEntry) -> list[str] | None:
@@ -133,11 +148,15 @@ def _check_hits(check: _Check, shard: ShardEntry, table: Table, names: list[str]
     places = {name: place for place, name in enumerate(names or ())}
     last = 0
     for part in check.groups(shard, table):
+        # The texts are looked at where they are; here it matters which ones rows name.
+        keys = dict.fromkeys(part.column("text_key").drop_null().to_pylist(), "")
+        if check.texts_named is not None:
+            check.texts_named.update(keys)
         if table == "evidence":
-            kept = _decoded(check, where, decode_evidence, part, shard.embedding_dim)
+            kept = _decoded(check, where, decode_evidence, part, shard.embedding_dim, keys)
             owners = [name for name, _ in kept]
         else:
-            owners = [name for name, _ in _decoded(check, where, decode_dropped, part)]
+            owners = [name for name, _ in _decoded(check, where, decode_dropped, part, keys)]
         # Without the posts, every row would look like a stranger's.
         for name in owners if names is not None else ():
             place = places.get(name, -1)
@@ -147,54 +166,56 @@ def _check_hits(check: _Check, shard: ShardEntry, table: Table, names: list[str]
             last = max(last, place)
 
 
-def _check_media(check: _Check, shard: ShardEntry) -> None:
-    where = check.root / shard.files["media"].path
+def _check_contents(check: _Check, shard: ShardEntry, table: SharedTable) -> None:
+    """Compare contents with their keys, and note where this shard says that they are."""
+    where = check.root / shard.files[table].path
+    shared, before = check.shared[table], len(check.problems)
     keys: list[str] = []
-    for part in check.groups(shard, "media"):
-        present = part.column("data").is_valid().to_pylist()
-        rows = _decoded(check, where, decode_media, part)
-        for (item, stored_in), here in zip(rows, present, strict=False):
-            keys.append(item.key)
-            check.needed.append((shard.index, item.key, stored_in))
-            if here != (stored_in == shard.index):
-                check.problems.append(f"{where}: image {item.key} has bytes in the wrong shard.")
+    for part in check.groups(shard, table):
+        present = part.column(CONTENT_COLUMN[table]).is_valid().to_pylist()
+        rows = _decoded(check, where, _CONTENTS[table], part)
+        for (key, stored_in, content), here in zip(rows, present, strict=False):
+            keys.append(key)
+            shared.needed.append((shard.index, key, stored_in))
+            if here != (stored_in == shard.index) or stored_in > shard.index:
+                check.problems.append(f"{where}: the content {key} is in the wrong shard.")
             if here:
-                check.count("images")
-                check.held[item.key] = shard.index
-                if content_key(item.data) != item.key:
-                    check.problems.append(f"{where}: image {item.key} has other bytes.")
+                check.count("images" if table == "media" else table)
+                if shared.held.setdefault(key, shard.index) != shard.index:
+                    check.problems.append(f"{where}: the content {key} is in another shard too.")
+                if content_key(content) != key:
+                    check.problems.append(f"{where}: the content {key} is another.")
     if keys != sorted(set(keys)):
         check.problems.append(f"{where}: rows are not sorted by unique key.")
+    # Without all rows, every text would look like a missing one.
+    if table == "texts" and check.texts_named is not None and len(check.problems) == before:
+        for key in sorted(check.texts_named.symmetric_difference(keys)):
+            what = "is missing" if key in check.texts_named else "is needed by no row"
+            check.problems.append(f"{where}: the text {key} {what}.")
 
 
-def _check_media_places(check: _Check, num_shards: int) -> None:
-    for index, key, stored_in in check.needed:
-        if check.held.get(key) != stored_in and not check.problems:
+def _texts(part: pa.Table) -> list[tuple[str, int, bytes]]:
+    return [(key, place, (text or "").encode()) for key, place, text in decode_texts(part)]
+
+
+def _images(part: pa.Table) -> list[tuple[str, int, bytes]]:
+    return [(item.key, place, item.data) for item, place in decode_media(part)]
+
+
+_CONTENTS: Final[dict[SharedTable, Callable[[pa.Table], list[tuple[str, int, bytes]]]]] = {
+    "texts": _texts,
+    "media": _images,
+}
+
+
+def _check_places(check: _Check, table: SharedTable, num_shards: int) -> None:
+    shared = check.shared[table]
+    for index, key, stored_in in shared.needed:
+        if shared.held.get(key) != stored_in and not check.problems:
             check.problems.append(
-                f"{check.root}: shard {index} says that image {key} is in shard {stored_in} of "
-                f"{num_shards}, where it is not. Build the store again."
+                f"{check.root}: shard {index} says that the content {key} is in shard "
+                f"{stored_in} of {num_shards}, where it is not. Build the store again."
             )
-
-
-def _strangers(root: Path, manifest: Manifest) -> Iterator[str]:
-    """Yield a problem for every file that no store of this manifest has.
-
-    While a build is interrupted its shards are not yet in the manifest, and no strangers.
-    """
-    named = {file.path for shard in manifest.shards for file in shard.files.values()}
-    building = (root / JOURNAL_NAME).exists()
-    for path in sorted(root.iterdir()):
-        if path.name in _FOLDERS:
-            if path.is_symlink() or not path.is_dir():
-                yield f"{path} is not a folder. Replace it with the folder itself."
-        elif path.name.startswith(TEMPORARY) and building:
-            continue
-        elif path.name not in _TOP and path.suffix not in _NOTES:
-            yield f"{path} does not belong to the store. Move it elsewhere."
-    for table in TABLES:
-        for path in sorted((root / table).glob("*")):
-            if f"{table}/{path.name}" not in named and not building:
-                yield f"{path} is not in the manifest. Move it elsewhere, or build again."
 
 
 def _check_recordings(check: _Check) -> None:

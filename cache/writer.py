@@ -12,18 +12,13 @@ from typing import Final
 import pyarrow as pa
 from pydantic import JsonValue
 
-from cache.encode import (
-    dropped_table,
-    embedding_dim,
-    evidence_table,
-    examples_table,
-    media_table,
-)
+from cache.contents import media_keys, media_table, text_keys, texts_table
+from cache.encode import dropped_table, embedding_dim, evidence_table, examples_table
 from cache.errors import InputError, StoreDamaged, StoreError, StoreMismatch
 from cache.files import explaining, write_atomically
 from cache.journal import JOURNAL_NAME, Journal, read_journal
-from cache.keys import canonical_json, fingerprint
-from cache.ledger import MediaLedger, media_of
+from cache.keys import canonical_json, check_text, fingerprint
+from cache.ledger import Ledger, relocated
 from cache.lock import WriterLock
 from cache.manifest import (
     MANIFEST_NAME,
@@ -36,8 +31,8 @@ from cache.manifest import (
     write_manifest,
 )
 from cache.records import Dropped, Media, StoredExample
-from cache.schema import SCHEMA_VERSION, TABLES, Table
-from cache.shard_rules import check_dim, check_posts, check_text, check_unique
+from cache.schema import CONTENT_COLUMN, SCHEMA_VERSION, TABLES, Table
+from cache.shard_rules import check_dim, check_posts, check_unique
 from cache.shards import check_bytes, describe, parquet_bytes
 from cache.tidy import remove_leftovers
 
@@ -75,7 +70,7 @@ class StoreWriter:
         self._lock = WriterLock(self.path / LOCK_NAME)
         try:
             self._journal = self._resume(plain, num_shards)
-            self._ledger = MediaLedger(self.path)
+            self._ledgers = {table: Ledger(self.path, table) for table in CONTENT_COLUMN}
             self._verified = False
             self._started = False
         except BaseException:
@@ -126,12 +121,17 @@ class StoreWriter:
                 try:
                     for file in shard.files.values():
                         check_bytes(self.path, file)
-                    self._ledger.load(shard)
+                    for ledger in self._ledgers.values():
+                        ledger.load(shard)
                 except StoreError as error:
                     _log.warning("shard %d will be written again: %s", index, error)
                     del self._journal.shards[index]
             self._verified = True
         return set(self._journal.shards)
+
+    def compared_with(self, index: int) -> str:
+        """Return what the evidence of a finished shard was compared with."""
+        return self._journal.shards[index].compared_with
 
     def write_shard(
         self,
@@ -140,6 +140,7 @@ class StoreWriter:
         dropped: Mapping[str, Sequence[Dropped]],
         media: Iterable[Media],
         unfinished: Sequence[str] = (),
+        compared_with: str = "",
     ) -> None:
         """Write one shard, replacing an earlier one of the same index; final when this returns.
 
@@ -147,9 +148,10 @@ class StoreWriter:
             index: from 0 to ``num_shards`` - 1; any order.
             rows: posts of the shard in any order; written in order of example id.
             dropped: per example id, what curation did not keep; only ids of ``rows``.
-            media: images that ``rows`` and ``dropped`` need; those that a shard of lower index
-                needs too are stored there only.
+            media: images that ``rows`` and ``dropped`` need. Images and texts that a shard of
+                lower index needs too are stored there only.
             unfinished: ids of posts that could not be finished; they have no row.
+            compared_with: fingerprint of what their evidence was compared with, if it was.
 
         Raises:
             InputError: a record that a store does not take; the message names the post.
@@ -165,27 +167,34 @@ class StoreWriter:
         names = check_posts(index, rows, dropped, unfinished)
         dim = embedding_dim(rows)
         check_dim(index, dim, self._journal.shards)
+        texts = text_keys(rows, dropped)
         tables: dict[Table, pa.Table] = {
             "examples": examples_table(rows, dim),
-            "evidence": evidence_table(rows, dim),
-            "dropped": dropped_table(names, dropped),
+            "evidence": evidence_table(rows, dim, texts),
+            "dropped": dropped_table(names, dropped, texts),
         }
         images = list(media)
-        before = self._ledger.needs(index)
-        places = self._ledger.place(index, [item.key for item in images])
+        keys = {"texts": list(texts.values()), "media": media_keys(images)}
+        before = {table: ledger.needs(index) for table, ledger in self._ledgers.items()}
         try:
-            tables["media"] = media_table(images, places, index)
+            places = {
+                table: ledger.place(index, keys[table]) for table, ledger in self._ledgers.items()
+            }
+            tables["texts"] = texts_table(texts, places["texts"], index)
+            tables["media"] = media_table(images, places["media"], index)
             files = {table: self._write(table, index, tables[table]) for table in TABLES}
             self._note(
                 ShardEntry(
                     index=index,
                     embedding_dim=dim,
                     unfinished=tuple(sorted(unfinished)),
+                    compared_with=compared_with,
                     files=files,
                 )
             )
         except BaseException:
-            self._ledger.restore(index, before)
+            for table, ledger in self._ledgers.items():
+                ledger.restore(index, before[table])
             raise
 
     def _write(self, table: Table, index: int, content: pa.Table) -> FileEntry:
@@ -221,8 +230,9 @@ class StoreWriter:
                 f"{missing[0]}. Write them, then close."
             )
         check_unique(self.path, self._journal.shards)
-        for index, places in self._ledger.unsettled().items():
-            self._move_media(index, places)
+        for ledger in self._ledgers.values():
+            for index, places in ledger.unsettled().items():
+                self._relocate(ledger, index, places)
         manifest = Manifest(
             schema_version=SCHEMA_VERSION,
             identity=self._journal.identity,
@@ -237,12 +247,12 @@ class StoreWriter:
         self.release()
         return manifest
 
-    def _move_media(self, index: int, places: dict[str, int]) -> None:
+    def _relocate(self, ledger: Ledger, index: int, places: dict[str, int]) -> None:
         shard = self._journal.shards[index]
-        images = media_of(self.path, shard, places)
-        file = self._write("media", index, media_table(images, places, index))
-        self._note(shard.model_copy(update={"files": {**shard.files, "media": file}}))
-        self._ledger.restore(index, places)
+        content = relocated(self.path, shard, ledger.table, places)
+        file = self._write(ledger.table, index, content)
+        self._note(shard.model_copy(update={"files": {**shard.files, ledger.table: file}}))
+        ledger.place(index, places)
 
     def release(self) -> None:
         """Let the next writer in; what was written stays. A second call does nothing."""

@@ -53,10 +53,12 @@ class Batch:
         text_mask: [windows, texts] True where a textual item is real.
         text_stream: [windows, texts] index into ``STREAMS``.
         text_features: [windows, texts, features], see `model.features`.
+        text_prior: [windows, texts] log of the store's consistency, 0 where it is not known.
         visual: [windows, images, visual_dim] image evidence, the photo, and its regions.
         visual_mask: [windows, images].
         visual_stream: [windows, images] index into ``STREAMS``; 6 for the photo, 7 for regions.
         visual_features: [windows, images, features].
+        visual_prior: [windows, images] as ``text_prior``.
         own: [windows] 1.0 where the evidence shown is the post's own, 0.0 where another's.
         labels: [posts, words] label indices, 0 in padding; None where not all are annotated.
         head_unit: [posts] unit that opens the head; 0 for entities.
@@ -77,10 +79,12 @@ class Batch:
     text_mask: Tensor
     text_stream: Tensor
     text_features: Tensor
+    text_prior: Tensor
     visual: Tensor
     visual_mask: Tensor
     visual_stream: Tensor
     visual_features: Tensor
+    visual_prior: Tensor
     own: Tensor
     labels: Tensor | None
     head_unit: Tensor

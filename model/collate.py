@@ -13,7 +13,7 @@ from torch import Tensor
 from cache.records import STREAMS, Vector
 from model.batch import Batch, EvidenceGroup
 from model.data import Evidences, Item, PreparedPost
-from model.features import NUM_FEATURES, item_features
+from model.features import NUM_FEATURES, item_features, log_priors
 from model.pieces import Pieces, Window
 
 PHOTO_STREAM: Final = len(STREAMS)
@@ -86,6 +86,9 @@ class Collator:
                 owners,
                 NUM_FEATURES,
             ),
+            text_prior=_rows_of(
+                [log_priors(s.evidence.texts, s.own)[:, None] for s in shown], owners, 1
+            )[..., 0],
             **self._visual(posts, shown, owners),
             own=torch.tensor([float(shown[owner].own) for owner in owners]),
             labels=_labels(posts, joined.shape[1]),
@@ -130,7 +133,7 @@ class Collator:
     ) -> dict[str, Tensor]:
         vectors: list[list[Vector]] = []
         streams: list[list[int]] = []
-        features = []
+        features, priors = [], []
         for post, what in zip(posts, shown, strict=True):
             images = what.evidence.images if self.visual_dim else ()
             own = self._own_views(post)
@@ -139,6 +142,8 @@ class Collator:
             streams.append([item.stream for item in images] + [stream for _, stream in own])
             blank = np.zeros((len(own), NUM_FEATURES), np.float32)
             features.append(np.concatenate([item_features(post, images), blank]))
+            blank = np.zeros((len(own), 1), np.float32)
+            priors.append(np.concatenate([log_priors(images, what.own)[:, None], blank]))
         stacked = [
             np.stack(v).astype(np.float32) if v else np.zeros((0, self.visual_dim), np.float32)
             for v in vectors
@@ -148,6 +153,7 @@ class Collator:
             "visual_mask": _mask([len(streams[owner]) for owner in owners]),
             "visual_stream": _padded([streams[owner] for owner in owners]),
             "visual_features": _rows_of(features, owners, NUM_FEATURES),
+            "visual_prior": _rows_of(priors, owners, 1)[..., 0],
         }
 
     def _own_views(self, post: PreparedPost) -> list[tuple[Vector, int]]:

@@ -42,6 +42,7 @@ class Item:
         passage: pieces of a textual item; None for an image.
         embedding: unit vector, or None.
         relevance: cosine to the query that found it, or None.
+        consistency: share of other posts that it fits less well than its own, or None.
     """
 
     index: int
@@ -50,6 +51,7 @@ class Item:
     passage: Passage | None
     embedding: Vector | None
     relevance: float | None
+    consistency: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -228,11 +230,18 @@ class Preparer:
                 continue
             is_text = STREAMS[found.stream][1] == "text"
             passage = self.pieces.passage(found.text) if is_text else None
-            embedding, relevance = found.embedding, found.relevance
-            item = Item(index, found.stream, found.rank, passage, embedding, relevance)
+            item = Item(
+                index,
+                found.stream,
+                found.rank,
+                passage,
+                found.embedding,
+                found.relevance,
+                found.consistency,
+            )
             if passage is not None and passage.pieces:
                 texts.append(item)
-            elif not is_text and embedding is not None:
+            elif not is_text and found.embedding is not None:
                 images.append(item)
         return Evidences(tuple(texts), tuple(images))
 

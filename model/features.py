@@ -1,8 +1,8 @@
 """What is known of an evidence item before any attention: similarities to the post, and rank.
 
-Similarities are computed here, from embeddings, and not taken from the store's ``consistency``:
-in training a post is sometimes shown another post's evidence, and a stored score would belong to
-that other post. They use the same vectors, so for own evidence they carry the same information.
+Similarities are computed here, from embeddings: in training a post is sometimes shown another
+post's evidence, to learn from it what fits. The store's own ``consistency`` belongs to the post
+that the evidence was found for, so it is a prior of own evidence only, beside what is learned.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from model.data import Item, PreparedPost
 # because the best of several may be right even where all are low.
 _SIMILARITIES: Final = ("sentence", "photo", "regions", "relevance", "shared words")
 NUM_FEATURES: Final = 3 * len(_SIMILARITIES) + 1
+# The store's score is a share of some hundred posts: less than this it cannot tell.
+_LEAST_PRIOR: Final = 0.01
 
 
 def item_features(post: PreparedPost, items: Sequence[Item]) -> NDArray[np.float32]:
@@ -39,6 +41,17 @@ def item_features(post: PreparedPost, items: Sequence[Item]) -> NDArray[np.float
     relative = np.where(known, values - mean, 0)
     rank = np.array([[1 / (1 + item.rank)] for item in items])
     return np.concatenate([values, known, relative, rank], axis=1).astype(np.float32)
+
+
+def log_priors(items: Sequence[Item], own: bool) -> NDArray[np.float32]:
+    """Return ``log(consistency)`` of each item, 0 where the store knows none.
+
+    Args:
+        items: of one modality.
+        own: whether they were found for the post that is shown them; no score is known else.
+    """
+    scores = [item.consistency if own and item.consistency is not None else 1.0 for item in items]
+    return np.log(np.maximum(np.array(scores, np.float32), _LEAST_PRIOR))
 
 
 def _similarities(post: PreparedPost, item: Item) -> list[float]:

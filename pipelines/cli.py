@@ -15,11 +15,13 @@ import sys
 from collections.abc import Sequence
 
 from cache.errors import RamieError
+from pipelines.config import RecipeError
 from pipelines.options import note
 
 VERBS = (
     "build",
     "verify",
+    "audit",
     "inspect",
     "train",
     "evaluate",
@@ -44,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except RamieError as error:
         note(f"ramie {options.verb}: {error}")
-        return 1
+        return 2 if isinstance(error, RecipeError) else 1
     except KeyboardInterrupt:
         print(
             f"ramie {options.verb}: interrupted; what was finished is kept. "

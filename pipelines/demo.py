@@ -7,17 +7,14 @@ from pathlib import Path
 
 from cache import open_store, verify_store
 from cache.errors import StoreDamaged
+from pipelines.building import build_recipe
 from pipelines.comparison import compare, systems_of, table
 from pipelines.config import Recipe, load_recipe
-from pipelines.inspect_page import write_page
+from pipelines.page.page import write_page
 from pipelines.sample.world import generate_world
-from pipelines.sources import make_providers
 from pipelines.tasks import model_task
-from retrieval.build_report import BuildReport
-from retrieval.builder import build_store
-from retrieval.datasets import read_dataset
-from retrieval.kb import build_kb
-from retrieval.observe import Observer
+from retrieval.building.report import BuildReport
+from retrieval.kb.knowledge_base import build_kb
 
 Say = Callable[[str], None]
 _SEEDS = (1,)
@@ -57,9 +54,9 @@ def _placed(name: str, out: Path) -> Recipe:
 def _one_task(recipe: Recipe, out: Path, say: Say) -> list[str]:
     store = out / "stores" / recipe.name
     say(f"3/4  {recipe.name}: observe, ask, curate, write -> {store}")
-    first = _build(recipe, store)
+    first = build_recipe(recipe, store)
     say(f"     {_counted(first)}")
-    again = _build(recipe, store)
+    again = build_recipe(recipe, store)
     say(f"     built again: {again.action}, asked {again.asked}, {again.wall_seconds:.1f} s")
     _verify(store)
     say("     verified: every file is what the manifest promises")
@@ -74,19 +71,6 @@ def _one_task(recipe: Recipe, out: Path, say: Say) -> list[str]:
         recipe, store, runs, systems=systems, seeds=_SEEDS, say=lambda s: say(f"     {s}")
     )
     return [*_result(recipe, table(rows, _SEEDS, "test"), (page, runs / "compare.json")), ""]
-
-
-def _build(recipe: Recipe, store: Path) -> BuildReport:
-    settings = recipe.build_settings()
-    observer = Observer(settings.observe)
-    return build_store(
-        settings,
-        store,
-        dataset=read_dataset(settings.dataset),
-        observer=observer,
-        providers=make_providers(settings.ask, observer),
-        progress=True,
-    )
 
 
 def _counted(report: BuildReport) -> str:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from cache import Recordings, open_store
+from cache.errors import StoreError
 from cache.records import Evidence, Example, Post, StoredExample
 from model.data import check_post
 from model.predictor import Prediction, load_run
 from pipelines.config import Recipe
+from pipelines.options import note
 from pipelines.runs import recipe_of_run
-from pipelines.sources import make_providers
-from retrieval.gather import Seen, gather_evidence
-from retrieval.observe import Observer
-from retrieval.photos import Photo, load_photo
+from pipelines.sources import fetch_client, make_fetcher, make_providers
+from retrieval.asking.answers import MemoryBook
+from retrieval.asking.manner import Manner
+from retrieval.building.builder import RECORDINGS
+from retrieval.building.gather import Gatherer, Seen
+from retrieval.building.reference import reference_ids
+from retrieval.sight.observe import Observer
+from retrieval.sight.photos import Photo, load_photo
 
 _BAR_WIDTH = 20
 _TEXT_SHOWN = 90
@@ -61,27 +69,58 @@ def predict_post(run: Path, post: Post, image: Path | None, *, device: str = "au
         InputError: run, photo, or post cannot be used.
         ProviderUnavailable: a provider could not be asked; no prediction rests on half of it.
     """
-    recipe, _ = recipe_of_run(run)
+    recipe, store = recipe_of_run(run)
     predictor = load_run(run, device=device)
     check_post(post, predictor.run.task)
     photo = load_photo(image) if image is not None else None
-    stored = retrieve(recipe, post, photo)
+    stored = retrieve(recipe, store, post, photo)
     return Answer(post, predictor.predict([stored])[0], stored.evidence)
 
 
-def retrieve(recipe: Recipe, post: Post, photo: Photo | None) -> StoredExample:
-    """Return ``post`` as a store built with ``recipe`` would hold it."""
+def retrieve(recipe: Recipe, store: Path, post: Post, photo: Photo | None) -> StoredExample:
+    """Return ``post`` as a store built with ``recipe`` would hold it.
+
+    Args:
+        recipe: says who is asked and what is kept.
+        store: built with it: its recorded answers are used again, and its posts are what the
+            evidence is compared with. It is only read.
+        post: the new post.
+        photo: its photo.
+    """
     observer = Observer(recipe.observe)
     status = "ok" if photo is not None else "none"
     observation = observer.observe([post], [photo], [status])[0]
-    gathered = gather_evidence(
-        Seen(observation, photo.media if photo is not None else None),
-        providers=make_providers(recipe.ask, observer),
-        encoder=observer,
-        hits_per_query=recipe.ask.hits_per_query,
-        settings=recipe.curate,
-    )
+    ask = recipe.ask
+    with ExitStack() as stack:
+        book = MemoryBook(stack.enter_context(Recordings(store / RECORDINGS)))
+        client = fetch_client(ask)
+        gatherer = Gatherer(
+            make_providers(ask, observer),
+            book,
+            observer,
+            ask.hits_per_query,
+            recipe.curate,
+            Manner(polite=ask.polite),
+            None if client is None else make_fetcher(client, ask, book),
+        )
+        gatherer.look_around([post], _reference(store, recipe.curate.reference_posts))
+        gathered = gatherer.gather_one(Seen(observation, photo.media if photo else None))
     return StoredExample(Example(post, "test"), observation, gathered.evidence)
+
+
+def _reference(store: Path, count: int) -> list[Seen]:
+    """Return the posts that the build of ``store`` compared evidence with."""
+    try:
+        with open_store(store, reader="parquet") as reader:
+            names = reference_ids(reader.example_ids(), count)
+            seen = [reader.read(name).observation for name in names]
+            return [
+                Seen(one, None if one.photo_key is None else reader.media(one.photo_key))
+                for one in seen
+            ]
+    except StoreError as problem:
+        note(f"evidence is not compared with what is found for other posts: {problem}")
+        return []
 
 
 def describe(answer: Answer, num_evidence: int) -> str:

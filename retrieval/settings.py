@@ -7,9 +7,11 @@ marked ``MachinePath`` or ``exclude``d from the fingerprint, and are identified 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from cache.records import Level, Modality
 
 
 class Settings(BaseModel):
@@ -60,6 +62,168 @@ class ObserveSettings(Settings):
     batch_size: int = Field(default=8, ge=1)
 
 
+class PoliteSettings(Settings):
+    """How the world outside is treated: machine facts, in no fingerprint.
+
+    Attributes:
+        seconds_between: between the starts of two requests to one host.
+        together: requests under way at one host at a time.
+        timeout_s: for connecting, and for every pause between bytes.
+        deadline_s: for one whole request.
+        attempts: tries of one request before it counts as not answered.
+        first_pause_s: before the second try at most so long, doubled with each further one.
+        longest_wait_s: a server that asks for a longer pause (``Retry-After``) is a block.
+        failures_to_break: failures in a row after which a provider is left alone ...
+        rest_s: ... for so long, before one request tries it again.
+        max_queries: at most so many questions are asked in one run; None sets no limit.
+        max_minutes: no question is asked later than this after the start; None sets no limit.
+    """
+
+    seconds_between: float = Field(default=2.5, ge=0)
+    together: int = Field(default=1, ge=1)
+    timeout_s: float = Field(default=10, gt=0)
+    deadline_s: float = Field(default=30, gt=0)
+    attempts: int = Field(default=4, ge=1)
+    first_pause_s: float = Field(default=2, ge=0)
+    longest_wait_s: float = Field(default=300, ge=0)
+    failures_to_break: int = Field(default=5, ge=1)
+    rest_s: float = Field(default=300, ge=0)
+    max_queries: int | None = Field(default=None, ge=0)
+    max_minutes: float | None = Field(default=None, ge=0)
+
+
+class FetchSettings(Settings):
+    """What is fetched of the pages and images that a live provider names, and how much of it.
+
+    Attributes:
+        pages: fetch the pages behind snippets and keep their text; False keeps the snippets.
+        max_page_bytes: of the decoded page; more is refused.
+        max_page_chars: of the text that is kept of a page.
+        max_image_bytes: of the image as it comes; more is refused.
+        max_image_side: larger images are kept scaled down to this many pixels.
+        robots: obey robots.txt.
+        allowed_hosts: ``host`` or ``host:port`` with a private address that may be fetched all
+            the same (an intranet, a test server); a machine fact.
+        together: fetches under way at a time, over all hosts; a machine fact.
+        seconds_between: between the starts of two fetches from one host, which are never under
+            way together; a longer ``Crawl-delay`` counts. A machine fact.
+    """
+
+    pages: bool = True
+    max_page_bytes: int = Field(default=2 * 2**20, ge=1)
+    max_page_chars: int = Field(default=2000, ge=100)
+    max_image_bytes: int = Field(default=10 * 2**20, ge=1)
+    max_image_side: int = Field(default=768, ge=32)
+    robots: bool = True
+    allowed_hosts: tuple[str, ...] = ()
+    together: int = Field(default=8, ge=1)
+    seconds_between: float = Field(default=0.5, ge=0)
+
+
+class ImportSettings(Settings):
+    """Evidence that others published with a data set, for provider ``recorded``.
+
+    What a passage is joined by follows from its level, because that is all a question tells: the
+    photo's name at level ``image``, the cleaned sentence at level ``sentence``.
+
+    Attributes:
+        path: file; or folder or zip for ``conll-context``, folder for ``mnre-lists``. A machine
+            fact: the content is what is fingerprinted.
+        format: ``captions`` (``id.jpg :text``), ``conll-context`` (CoNLL with ``<EOS>`` and
+            words labelled X), or ``mnre-lists`` (``caption`` and ``entity`` in MNRE's lines).
+        level: of the evidence. None of the formats says what a region's evidence is.
+        modality: of the evidence. None of the formats holds images.
+        field: which of the two lists, for ``mnre-lists`` alone.
+    """
+
+    path: Path
+    format: Literal["captions", "conll-context", "mnre-lists"]
+    level: Level
+    modality: Modality
+    field: Literal["caption", "entity"] | None = None
+
+    @model_validator(mode="after")
+    def _can_be_joined(self) -> Self:
+        if self.modality == "image":
+            raise ValueError(
+                "these formats hold text only; set modality = 'text', and put images into a "
+                "knowledge base (`ramie kb build`)"
+            )
+        if self.level == "object":
+            raise ValueError(
+                "these formats do not say which region of a photo a passage is of; "
+                "set level = 'image' if it is of the whole photo"
+            )
+        if self.format == "captions" and self.level == "sentence":
+            raise ValueError(
+                "captions are known by their photo, which a question of level 'sentence' does not "
+                "name; set level = 'image', or write them as conll-context"
+            )
+        if (self.format == "mnre-lists") != (self.field is not None):
+            raise ValueError(
+                "mnre-lists need field = 'caption' or 'entity' (one import for each that is "
+                "wanted); other formats have no field"
+            )
+        return self
+
+
+class WebSettings(Settings):
+    """Provider ``web``: DuckDuckGo through ``ddgs``.
+
+    Attributes:
+        backend: the one engine that is asked; never a mixture, so that a store can be repeated.
+        region: of the searcher, as ddgs spells it.
+        safesearch: as ddgs spells it.
+        proxy: address of a proxy; a machine fact.
+    """
+
+    backend: Literal["duckduckgo"] = "duckduckgo"
+    region: str = Field(default="us-en", pattern=r"^[a-z]{2}-[a-z]{2}$")
+    safesearch: Literal["on", "moderate", "off"] = "moderate"
+    proxy: str | None = None
+
+
+class WikipediaSettings(Settings):
+    """Provider ``wikipedia``: a MediaWiki action API.
+
+    Attributes:
+        endpoint: of the wiki's ``api.php``.
+        contact: mail address or page of whoever builds; the API demands it in the User-Agent. A
+            machine fact.
+        thumbnail_px: width of the page image that is asked for.
+    """
+
+    endpoint: str = "https://en.wikipedia.org/w/api.php"
+    contact: str = ""
+    thumbnail_px: int = Field(default=640, ge=32)
+
+
+class SearxngSettings(Settings):
+    """Provider ``searxng``: a self-hosted SearXNG with its JSON format switched on.
+
+    Attributes:
+        address: of the instance, e.g. ``http://localhost:8888``.
+        engines: asked by the instance; empty leaves its own choice.
+        language: of the results, as SearXNG spells it.
+    """
+
+    address: str = ""
+    engines: tuple[str, ...] = ()
+    language: str = "en"
+
+
+class VisionSettings(Settings):
+    """Provider ``vision``: Google Vision web detection.
+
+    Attributes:
+        endpoint: of ``images:annotate``.
+        key_variable: environment variable that holds the key; the key itself is nowhere else.
+    """
+
+    endpoint: str = "https://vision.googleapis.com/v1/images:annotate"
+    key_variable: str = Field(default="RAMIE_VISION_KEY", pattern=r"^[A-Z][A-Z0-9_]*$")
+
+
 class AskSettings(Settings):
     """Who is asked, and for how much.
 
@@ -67,35 +231,123 @@ class AskSettings(Settings):
         providers: names of providers, asked in this order; none makes a text-only store.
         hits_per_query: answers asked of each provider per query.
         kb: folder of a built knowledge base, for provider ``kb``.
-        captions: caption file (``id.jpg :text``), for provider ``recorded``.
-        context: folder, zip or file of CoNLL-with-context, for provider ``recorded``.
+        imports: evidence that others published, for provider ``recorded``; where several answer
+            the same question, the passages of the first come first.
+        web: of provider ``web``.
+        wikipedia: of provider ``wikipedia``.
+        searxng: of provider ``searxng``.
+        vision: of provider ``vision``.
+        fetch: of the pages and images that live providers name.
+        polite: how live providers are asked; a machine fact.
+        ca_file: certificates to trust instead of the usual ones; a machine fact.
     """
 
-    providers: tuple[Literal["kb", "recorded"], ...] = ("kb",)
+    providers: tuple[Literal["kb", "recorded", "web", "wikipedia", "searxng", "vision"], ...] = (
+        "kb",
+    )
     hits_per_query: int = Field(default=20, ge=1)
     kb: Path | None = None
-    captions: Path | None = None
-    context: Path | None = None
+    imports: tuple[ImportSettings, ...] = ()
+    web: WebSettings = WebSettings()
+    wikipedia: WikipediaSettings = WikipediaSettings()
+    searxng: SearxngSettings = SearxngSettings()
+    vision: VisionSettings = VisionSettings()
+    fetch: FetchSettings = FetchSettings()
+    polite: PoliteSettings = PoliteSettings()
+    ca_file: Path | None = None
+
+
+class NoiseSettings(Settings):
+    """Which texts are noise; each kind has its own switch.
+
+    Attributes:
+        too_short: texts of fewer words are dropped; 0 drops none.
+        boilerplate: drop menus, cookie banners, calls to subscribe.
+        languages: keep only texts in these languages (ISO 639-1); empty keeps all.
+        keyword_list: drop lists of keywords that are no sentences.
+        adult: drop adult content.
+        spam: drop spam.
+        unrendered: drop error pages, captchas and pages that need a browser.
+    """
+
+    too_short: int = Field(default=3, ge=0)
+    boilerplate: bool = True
+    languages: tuple[str, ...] = ()
+    keyword_list: bool = True
+    adult: bool = True
+    spam: bool = True
+    unrendered: bool = True
+
+
+class LeakSettings(Settings):
+    """What would give the answer away.
+
+    Attributes:
+        post_overlap: Jaccard of word trigrams from which a hit counts as a copy of the post.
+        post_containment: share of a post's word trigrams in a text from which the text counts as
+            a copy or quotation of it; holds for every post of the data set.
+        annotations: drop texts that look like annotated data (IMGID blocks, BIO tags ...).
+        denied_hosts: hits from these hosts, and from hosts below them, are dropped.
+    """
+
+    post_overlap: float = Field(default=0.8, gt=0, le=1)
+    post_containment: float = Field(default=0.8, gt=0, le=1)
+    annotations: bool = True
+    # Where copies of the data sets are shown or can be downloaded: code hosts and their mirrors,
+    # hubs of data sets. Next to nothing there tells about the people and places of a post. The
+    # network that the posts are from is not among them: its pages are evidence as others are,
+    # and a copy of a post is known by its words.
+    denied_hosts: tuple[str, ...] = (
+        "github.com",
+        "githubusercontent.com",
+        "github.io",
+        "jsdelivr.net",
+        "gitlab.com",
+        "gitee.com",
+        "gitcode.com",
+        "huggingface.co",
+        "hf.co",
+        "hf.space",
+        "hf-mirror.com",
+        "paperswithcode.com",
+        "kaggle.com",
+        "modelscope.cn",
+        "opendatalab.com",
+        "zenodo.org",
+        "drive.google.com",
+        "docs.google.com",
+    )
 
 
 class CurateSettings(Settings):
     """What is kept.
 
     Attributes:
-        near_duplicate_text: Jaccard of word trigrams, in (0, 1], from which texts count as copies.
+        near_duplicate_text: share of the shorter text's words that the other one has in the same
+            order, in (0, 1], from which texts count as copies.
+        contained_text: share of a text's word trigrams in a better one from which it counts as
+            quoted there.
         near_duplicate_image_bits: Hamming distance of 64-bit perceptual hashes up to which images
             count as copies.
         near_duplicate_image_cosine: cosine from which embedded images count as copies.
-        post_overlap: Jaccard of word trigrams from which a hit counts as a copy of the post.
+        noise: which texts are noise.
+        leaks: what would give the answer away.
+        max_false_keeps: expected share of unrelated hits that are kept: a hit is dropped when it
+            fits its post no better than it fits so large a share of other posts. 1 drops none.
+        reference_posts: how many posts of the data set stand for "other posts".
         min_relevance: hits with a known relevance (cosine) below it are dropped.
         rrf_k: the constant of reciprocal-rank fusion (Cormack et al. 2009 use 60).
         keep_per_stream: at most this much evidence in each of the six streams.
     """
 
-    near_duplicate_text: float = Field(default=0.8, gt=0, le=1)
+    near_duplicate_text: float = Field(default=0.6, gt=0, le=1)
+    contained_text: float = Field(default=0.8, gt=0, le=1)
     near_duplicate_image_bits: int = Field(default=8, ge=0, le=64)
     near_duplicate_image_cosine: float = Field(default=0.98, gt=0, le=1)
-    post_overlap: float = Field(default=0.8, gt=0, le=1)
+    noise: NoiseSettings = NoiseSettings()
+    leaks: LeakSettings = LeakSettings()
+    max_false_keeps: float = Field(default=1.0, gt=0, le=1)
+    reference_posts: int = Field(default=128, ge=2)
     min_relevance: float = Field(default=0.0, ge=-1, le=1)
     rrf_k: int = Field(default=60, ge=1)
     keep_per_stream: int = Field(default=5, ge=1)

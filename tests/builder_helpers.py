@@ -16,12 +16,12 @@ from PIL import Image
 from cache.errors import ProviderUnavailable
 from cache.keys import content_key
 from cache.records import Example, Hit, Media, Observation, Post, Query, Region, Span, Vector
-from retrieval.build_report import BuildReport
-from retrieval.builder import build_store
+from retrieval.building.builder import build_store
+from retrieval.building.report import BuildReport
 from retrieval.datasets import Dataset
-from retrieval.photos import Photo
 from retrieval.providers.base import query_identity
 from retrieval.settings import AskSettings, BuildSettings, CurateSettings, DatasetSettings
+from retrieval.sight.photos import Photo
 
 SETTINGS = BuildSettings(
     dataset=DatasetSettings(reader="jsonl", task="mner", root=Path("unused")),

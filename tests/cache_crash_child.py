@@ -42,9 +42,30 @@ def _redo(path: Path) -> None:
 
 def _record(path: Path) -> None:
     with Recordings(path) as recordings:
-        for number in range(2):
-            answer = Recording(f"{number:064d}", "kb", "{}", "2026", b"answer")
-            recordings.put_segment([answer], [image(number)])
+        _put(recordings, range(2))
+
+
+def _merge(path: Path) -> None:
+    """Add to small segments; closing merges them."""
+    with Recordings(path) as recordings:
+        _put(recordings, range(3, 4))
+
+
+def _put(recordings: Recordings, numbers: range) -> None:
+    for number in numbers:
+        recordings.put_segment([_answer(number)], [image(number)])
+
+
+def _answer(number: int) -> Recording:
+    return Recording(f"{number:064d}", "kb", "{}", "2026", b"answer %d" % number)
+
+
+def _check_small(path: Path) -> None:
+    """Fail unless every answer and image that was there before a merge is still there."""
+    with Recordings(path) as recordings:
+        for number in range(3):
+            assert recordings.get(_answer(number).key) == _answer(number), number
+            assert recordings.media(image(number).key) == image(number), number
 
 
 def _in_child(work: Callable[[Path], None], path: Path, kill_at: int) -> int:
@@ -65,12 +86,15 @@ def _in_child(work: Callable[[Path], None], path: Path, kill_at: int) -> int:
 
 def main(what: str, folder: Path) -> None:
     """Kill at every moment, resume, and compare with what an undisturbed run leaves."""
-    work = {"store": _store, "redo": _redo, "record": _record}[what]
+    work = {"store": _store, "redo": _redo, "record": _record, "merge": _merge}[what]
     start = folder / "start"
     if what == "redo":
         _store(start)
     else:
         start.mkdir()
+        if what == "merge":
+            # Never closed, as by a run that was killed: its segments stay small.
+            _put(Recordings(start), range(3))
     shutil.copytree(start, folder / "plain")
     work(folder / "plain")
     expected = files_of(folder / "plain")
@@ -79,9 +103,11 @@ def main(what: str, folder: Path) -> None:
         path = folder / f"at-{moment}"
         shutil.copytree(start, path)
         killed = _in_child(work, path, moment)
+        if what == "merge":
+            _check_small(path)
         assert _in_child(work, path, -1) == 0
         found = files_of(path)
-        if what == "record":
+        if what in ("record", "merge"):
             # Half-written segments are never read; the store's writer removes them.
             found = {name: data for name, data in found.items() if ".tmp-" not in name}
         assert found == expected, (moment, sorted(found), sorted(expected))

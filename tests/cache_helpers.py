@@ -44,6 +44,13 @@ def vector(rng: np.random.Generator, dim: int = DIM) -> Vector:
     return (values / np.linalg.norm(values)).astype(np.float16).astype(np.float32)
 
 
+def texts_of(part: Shard) -> set[str]:
+    """The texts that a shard's hits have."""
+    hits = [kept.hit for row in part.rows for kept in row.evidence]
+    hits += [item.hit for items in part.dropped.values() for item in items]
+    return {hit.text for hit in hits} - {""}
+
+
 def image(number: int) -> Media:
     data = b"image " + str(number).encode() * 50
     return Media(content_key(data), data, "PNG", 4, 3)
@@ -60,10 +67,13 @@ def hit(rng: np.random.Generator, rank: int, media_key: str | None = None) -> Hi
         document_id=f"doc {rng.integers(1000)}",
         rank=rank,
         provider_score=float(rng.random()),
-        text="schöner Text \U0001f600 " * int(rng.integers(4)),
+        # Few texts, so that posts and shards share most of them; every fourth has none.
+        text=f"schöner Text {rng.integers(30)} \U0001f600 " * int(rng.integers(4) > 0),
         media_key=media_key,
         title="A title",
         url="https://example.org/?a=1&b=<2>",
+        image_url="https://example.org/ü.jpg" if media_key else "",
+        image_sha256=content_key(b"as found") if media_key else "",
         retrieved_at="2026-11-01T00:00:00Z",
         query_key=content_key(b"query"),
         relevance=float(rng.random()) if known else None,

@@ -9,7 +9,7 @@ from PIL import Image
 
 from cache.keys import content_key
 from cache.records import Hit, Level, Media, Modality, Observation, Post, Vector
-from retrieval.dedup_images import ImageHash
+from retrieval.curation.dedup_images import ImageHash
 
 
 def make_hit(

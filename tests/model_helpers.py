@@ -88,7 +88,12 @@ def vector(seed: int) -> Vector:
 
 
 def evidence(
-    level: Level, modality: Modality, rank: int, text: str = "", seed: int = 0
+    level: Level,
+    modality: Modality,
+    rank: int,
+    text: str = "",
+    seed: int = 0,
+    consistency: float | None = 0.5,
 ) -> Evidence:
     """Return kept evidence with an embedding."""
     hit = Hit(
@@ -101,6 +106,7 @@ def evidence(
         1.0,
         text=text,
         relevance=0.5 - 0.1 * rank,
+        consistency=None if consistency is None else consistency / (1 + seed),
         embedding=vector(seed),
     )
     return Evidence(hit, rank, 1.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipelines.bench_read import bench_read
+from pipelines.bench.read import bench_read
 
 
 def test_the_benchmark_reports_rates_and_leaves_nothing_behind(tmp_path: Path) -> None:

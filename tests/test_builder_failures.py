@@ -1,4 +1,4 @@
-"""Promises of retrieval.builder about trouble: nothing finished is lost, nothing is faked."""
+"""Promises of the builder about trouble: nothing finished is lost, nothing is faked."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from cache.recordings import Recordings
 from cache.records import Observation, Query
 from cache.verify import verify_store
 from cache.writer import StoreWriter
-from retrieval import gather
-from retrieval.builder import RECORDINGS
+from retrieval.asking.queries import make_queries
+from retrieval.building import gather
+from retrieval.building.builder import RECORDINGS
 from retrieval.datasets import Dataset
-from retrieval.queries import make_queries
 
 
 @pytest.fixture(scope="module")

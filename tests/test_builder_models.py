@@ -8,19 +8,20 @@ from pathlib import Path
 import pytest
 from builder_helpers import SENTENCES, SETTINGS, files_of, make_dataset
 from curation_helpers import encode, picture
+from recorded_imports import captions
 from tiny_vision import write_clip
 
 from cache.parquet_reader import ParquetReader
 from cache.verify import verify_store
-from retrieval.build_report import BuildReport
-from retrieval.builder import build_store
+from retrieval.building.builder import build_store
+from retrieval.building.report import BuildReport
 from retrieval.datasets import Dataset
-from retrieval.kb import build_kb, open_kb
-from retrieval.observe import Observer
+from retrieval.kb.knowledge_base import build_kb, open_kb
 from retrieval.providers.base import Provider
 from retrieval.providers.kb import KbProvider
 from retrieval.providers.recorded import RecordedProvider
 from retrieval.settings import CurateSettings, ObserveSettings
+from retrieval.sight.observe import Observer
 
 
 class World:
@@ -55,7 +56,7 @@ class World:
         )
         providers: list[Provider] = [
             KbProvider(open_kb(self.kb), observer.encoder_fingerprint),
-            RecordedProvider(captions=self.captions),
+            RecordedProvider([captions(self.captions)]),
         ]
         return build_store(
             settings, store, dataset=self.dataset, observer=observer, providers=providers

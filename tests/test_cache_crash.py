@@ -40,7 +40,9 @@ def fast_folder(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("what", "moments"), [("store", 40), ("redo", 25), ("record", 14)])
+@pytest.mark.parametrize(
+    ("what", "moments"), [("store", 46), ("redo", 28), ("record", 26), ("merge", 24)]
+)
 def test_killed_before_any_change_of_the_disk_and_resumed_gives_the_undisturbed_bytes(
     fast_folder: Path, what: str, moments: int
 ) -> None:

@@ -21,6 +21,7 @@ from cache.derive import number_key
 from cache.lmdb_reader import _maps
 from cache.packing import pack, unpack_features
 from cache.parquet_reader import ParquetReader
+from cache.schema import TABLES
 
 TESTS = Path(__file__).parent
 
@@ -260,7 +261,7 @@ def test_writing_into_a_read_only_folder_names_it_and_the_way_out(shown: Path) -
         StoreWriter(shown / "store", identity={}, num_shards=1)
 
 
-@pytest.mark.parametrize("table", ["examples", "evidence", "dropped", "media"])
+@pytest.mark.parametrize("table", TABLES)
 def test_a_shard_that_was_cut_is_noticed_on_opening_though_the_derived_file_is_whole(
     store: Path, table: str
 ) -> None:

@@ -8,9 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cache_helpers import build
+from cache_helpers import IDENTITY, build, files_of, shard, write
 
-from cache import StoreDamaged, StoreError, StoreMismatch, fingerprint, open_store, read_manifest
+from cache import (
+    Recording,
+    Recordings,
+    StoreDamaged,
+    StoreError,
+    StoreMismatch,
+    StoreOutdated,
+    StoreWriter,
+    fingerprint,
+    open_store,
+    read_manifest,
+    verify_store,
+)
 
 
 def rewrite(store: Path, change: Callable[[dict[str, Any]], None]) -> None:
@@ -81,8 +93,8 @@ def test_a_manifest_that_does_not_follow_the_format_is_refused(
         b"\xff\xfe",
         b'{"schema_version": NaN}',
         b"[" * 100_000,
-        b'{"schema_version": 1, "sha256": "0", "a": ' + b'{"a":' * 900 + b"1" + b"}" * 901,
-        b'{"schema_version": 1, "identity": "\\ud800"}',
+        b'{"schema_version": 2, "sha256": "0", "a": ' + b'{"a":' * 900 + b"1" + b"}" * 901,
+        b'{"schema_version": 2, "identity": "\\ud800"}',
     ],
 )
 def test_text_that_is_no_manifest_is_refused(tmp_path: Path, text: bytes) -> None:
@@ -99,12 +111,47 @@ def test_an_edit_by_hand_is_noticed(tmp_path: Path) -> None:
         open_store(tmp_path)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None, True])
+@pytest.mark.parametrize("version", [0, 3, "1", None, True])
 def test_another_schema_is_refused_with_the_way_out(tmp_path: Path, version: object) -> None:
     build(tmp_path, 1)
     rewrite(tmp_path, lambda content: content.update(schema_version=version))
-    with pytest.raises(StoreMismatch, match=r"reads schema 1.*Build the store again"):
+    with pytest.raises(StoreMismatch, match=r"reads schema 2.*Use the code version") as error:
         open_store(tmp_path)
+    assert not isinstance(error.value, StoreOutdated)
+
+
+@pytest.mark.parametrize("reader", ["lmdb", "parquet"])
+def test_an_older_schema_is_refused_and_building_again_in_place_asks_nobody(
+    tmp_path: Path, reader: Any
+) -> None:
+    build(tmp_path, 1)
+    with Recordings(tmp_path / "recordings") as recordings:
+        recordings.put_segment([Recording("1", "kb", "{}", "", b"answer")])
+    rewrite(tmp_path, lambda content: content.update(schema_version=1))
+    with pytest.raises(StoreOutdated, match=r"schema 1, .*reads schema 2.*nobody is asked"):
+        open_store(tmp_path, reader=reader)
+    with StoreWriter(tmp_path, identity=IDENTITY, num_shards=1) as writer:
+        assert writer.finished_shards() == set()
+        write(writer, 0, shard(0))
+        writer.close({"posts": 5})
+    assert verify_store(tmp_path).ok
+    assert "1" in Recordings(tmp_path / "recordings")
+
+
+def test_the_journal_of_an_older_schema_is_replaced_and_what_it_named_is_cleared_away(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with StoreWriter(tmp_path, identity=IDENTITY, num_shards=2) as writer:
+        write(writer, 1, shard(1, 3))
+    path = tmp_path / "build.journal"
+    head = {**json.loads(path.read_bytes().split(b"\n")[0])["entry"], "schema_version": 1}
+    path.write_text(json.dumps({"check": fingerprint(head), "entry": head}) + "\n")
+    build(tmp_path, 2)
+    assert "is of schema 1; its build begins again" in caplog.text
+    assert verify_store(tmp_path).ok
+    build(tmp_path / "plain", 2)
+    plain = files_of(tmp_path / "plain")
+    assert {n: d for n, d in files_of(tmp_path).items() if "plain" not in n} == plain
 
 
 def test_a_folder_without_a_manifest_is_called_unfinished(tmp_path: Path) -> None:

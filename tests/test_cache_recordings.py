@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import random
+import resource
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -11,10 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cache import InputError, Media, Recording, Recordings, StoreDamaged
+from cache.contents import media_table
+from cache.recordings import Asked, answers_table
+from cache.segments import check_segment, segments, write_segment
+
+DAY = "2026-11-01T00:00:00Z"
 
 
-def answer(key: str, body: bytes = b'{"hits": []}') -> Recording:
-    return Recording(key, "kb", '{"text": "wörd"}', "2026-11-01T00:00:00Z", body)
+def answer(key: str, body: bytes = b'{"hits": []}', asked_at: str = DAY) -> Recording:
+    return Recording(key, "kb", '{"text": "wörd"}', asked_at, body)
 
 
 @settings(max_examples=10, deadline=None)
@@ -127,3 +137,286 @@ def test_what_cannot_be_recorded_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has the key"):
         recordings.put_segment([], [Media("0" * 64, b"x", "PNG", 1, 1)])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_answer_that_was_asked_for_later_replaces_an_earlier_one_now_and_ever_after(
+    tmp_path: Path,
+) -> None:
+    new, old = answer("1", b"new", "2026-11-02"), answer("1", b"old", "2026-11-01")
+    with Recordings(tmp_path) as recordings:
+        recordings.put_segment([old])
+        recordings.put_segment([old, new, old])
+        assert recordings.get("1") == new
+        recordings.put_segment([old])
+        assert recordings.get("1") == new
+        assert Recordings(tmp_path).get("1") == new
+    assert Recordings(tmp_path).get("1") == new
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_of_folders_copied_together_the_latest_answer_counts_then_the_greater_body(
+    tmp_path: Path, order: tuple[int, ...]
+) -> None:
+    answers = [answer("1", b"z", "2026-01"), answer("1", b"a", "2026-02")]
+    answers.append(answer("1", b"b", "2026-02"))
+    for number in order:
+        Recordings(tmp_path / str(number)).put_segment([answers[number]])
+        copy(tmp_path / str(number), tmp_path / "all")
+    for _ in range(2):
+        with Recordings(tmp_path / "all") as recordings:
+            assert recordings.get("1") == answers[2]
+            recordings.put_segment([answer("2")])
+
+
+def copy(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, dirs_exist_ok=True)
+
+
+def test_closing_merges_small_segments_and_reading_alone_merges_nothing(tmp_path: Path) -> None:
+    with Recordings(tmp_path) as recordings:
+        for number in range(9):
+            recordings.put_segment([answer(str(number))], [image(number)])
+        Recordings(tmp_path).close()
+        assert len(list(tmp_path.iterdir())) == 18
+    assert sorted(path.name.split("-")[0] for path in tmp_path.iterdir()) == ["answers", "media"]
+    assert verify_segments(tmp_path) == 9
+    assert recordings.get("3") == Recordings(tmp_path).get("3") == answer("3")
+    assert recordings.media(image(8).key) == image(8)
+
+
+def verify_segments(folder: Path) -> int:
+    for path, _ in segments(folder):
+        check_segment(path)
+    return sum(pq.read_metadata(path).num_rows for path in folder.glob("answers-*"))
+
+
+def test_large_segments_are_left_alone(tmp_path: Path) -> None:
+    large = answer("large", random.Random(0).randbytes(2 << 20))
+    Recordings(tmp_path).put_segment([large])
+    before = set(tmp_path.iterdir())
+    with Recordings(tmp_path) as recordings:
+        for number in range(3):
+            recordings.put_segment([answer(str(number))])
+    assert before < set(tmp_path.iterdir())
+    assert len(list(tmp_path.iterdir())) == 2
+    assert Recordings(tmp_path).get("large") == large
+
+
+# The name that sorts first is looked at first; with some seed that is the large segment's.
+@pytest.mark.parametrize("seed", range(5))
+def test_a_merge_gives_no_answer_up_because_a_file_that_it_leaves_alone_has_it_too(
+    tmp_path: Path, seed: int
+) -> None:
+    filler = random.Random(seed).randbytes(2 << 20)
+    Recordings(tmp_path / "large").put_segment([answer("both"), answer("filler", filler)])
+    Recordings(tmp_path / "small").put_segment([answer("both")])
+    (large,) = (tmp_path / "large").iterdir()
+    copy(tmp_path / "large", tmp_path / "small")
+    with Recordings(tmp_path / "small") as recordings:
+        recordings.put_segment([answer("one more")])
+    # As another process would, that relied on the small segment.
+    (tmp_path / "small" / large.name).unlink()
+    assert Recordings(tmp_path / "small").get("both") == answer("both")
+
+
+def test_one_answer_at_a_time_does_not_fill_the_folder_with_files(tmp_path: Path) -> None:
+    recordings = Recordings(tmp_path)
+    for number in range(200):
+        recordings.put_segment([answer(str(number))])
+        assert len(list(tmp_path.iterdir())) <= 65
+    for opened in (recordings, Recordings(tmp_path)):
+        assert all(opened.get(str(number)) == answer(str(number)) for number in range(200))
+
+
+def test_more_segments_than_a_process_may_open_files_can_be_read(tmp_path: Path) -> None:
+    for number in range(300):
+        write_segment(tmp_path, "recordings", answers_table([answer(str(number))]))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
+    try:
+        with Recordings(tmp_path) as recordings:
+            assert all(recordings.get(str(n)) == answer(str(n)) for n in range(300))
+            recordings.put_segment([answer("one more")])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert len(list(tmp_path.iterdir())) == 1
+    assert len(Recordings(tmp_path)) == 301
+
+
+def test_a_reader_finds_again_what_others_merged_since_it_looked(tmp_path: Path) -> None:
+    with Recordings(tmp_path) as writer:
+        for number in range(5):
+            writer.put_segment([answer(str(number))], [image(number)])
+        readers = [Recordings(tmp_path) for _ in range(2)]
+        assert readers[0].get("0") == answer("0")
+    for number in range(5):
+        assert readers[0].get(str(number)) == answer(str(number))
+        assert readers[1].media(image(number).key) == image(number)
+    for reader in readers:
+        reader.close()
+
+
+def test_what_a_person_removed_is_no_longer_answered_and_is_no_error(tmp_path: Path) -> None:
+    recordings = Recordings(tmp_path)
+    recordings.put_segment([answer("1")], [image(1)])
+    for path in tmp_path.iterdir():
+        path.unlink()
+    assert recordings.get("1") is None
+    with pytest.raises(InputError, match="holds no image"):
+        recordings.media(image(1).key)
+
+
+def test_many_threads_may_record_and_read_at_once(tmp_path: Path) -> None:
+    recordings = Recordings(tmp_path)
+
+    def work(thread: int) -> bool:
+        for number in range(20):
+            mine = answer(f"{thread} {number}", str(thread).encode())
+            recordings.put_segment([mine, answer("shared")], [image(number)])
+            if recordings.get(mine.key) != mine or recordings.media(image(number).key) is None:
+                return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(work, range(8)))
+    recordings.close()
+    assert len(Recordings(tmp_path)) == 8 * 20 + 1
+
+
+def test_a_reader_and_two_writers_that_merge_lose_nothing(tmp_path: Path) -> None:
+    done = threading.Event()
+
+    def write(name: str) -> None:
+        for number in range(25):
+            with Recordings(tmp_path) as recordings:
+                recordings.put_segment([answer(f"{name} {number}"), answer("both", b"", "")])
+                assert "both" in recordings
+
+    def read() -> int:
+        known: set[str] = set()
+        while not done.is_set():
+            with Recordings(tmp_path) as recordings:
+                for key in known | {one.key for one in recordings.asked()}:
+                    assert recordings.get(key) is not None, key
+                    known.add(key)
+        return len(known)
+
+    with ThreadPoolExecutor(3) as pool:
+        reading = pool.submit(read)
+        writing = [pool.submit(write, name) for name in "ab"]
+        try:
+            for one in writing:
+                one.result()
+        finally:
+            done.set()
+        assert reading.result() > 0
+    assert len(Recordings(tmp_path)) == 51
+
+
+def test_what_is_recorded_can_be_listed_without_reading_answers(tmp_path: Path) -> None:
+    with Recordings(tmp_path) as recordings:
+        recordings.put_segment([answer("2"), answer("1", b"new", "2027")])
+        recordings.put_segment([Recording("0", "web", "{}", "", b"")])
+        listed = list(recordings.asked())
+    assert listed == [Asked("0", "web", ""), Asked("1", "kb", "2027"), Asked("2", "kb", DAY)]
+    again = Recordings(tmp_path)
+    assert list(again.asked()) == listed
+    assert list(again.asked("web")) == listed[:1]
+    assert list(again.asked("wikipedia")) == []
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.integers(0, 1),
+        st.sampled_from(["put", "put", "put", "close", "open"]),
+        st.sampled_from("abc"),
+        st.sampled_from(["", "2025", "2026"]),
+        st.binary(max_size=1),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=STEPS)
+def test_any_interleaving_of_two_processes_gives_the_same_answers(
+    steps: list[tuple[int, str, str, str, bytes]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("interleaved")
+    opened = [Recordings(folder), Recordings(folder)]
+    written: dict[str, list[tuple[str, bytes]]] = {}
+    for who, what, key, asked_at, body in steps:
+        if what == "close":
+            opened[who].close()
+        elif what == "open":
+            opened[who] = Recordings(folder)
+        else:
+            known = opened[who].get(key)
+            if known is None or asked_at > known.asked_at:
+                written.setdefault(key, []).append((asked_at, body))
+            opened[who].put_segment([answer(key, body, asked_at)])
+            assert opened[who].get(key) is not None
+    check(folder, written)
+    for one in opened:
+        one.close()
+        check(folder, written)
+
+
+def check(folder: Path, written: dict[str, list[tuple[str, bytes]]]) -> None:
+    recordings = Recordings(folder)
+    assert {one.key for one in recordings.asked()} == set(written)
+    for key, versions in written.items():
+        asked_at, body = max(versions)
+        assert recordings.get(key) == answer(key, body, asked_at)
+
+
+def test_recordings_of_the_first_schema_are_read(tmp_path: Path) -> None:
+    table = answers_table([answer("1")]).replace_schema_metadata(
+        {"ramie.schema": "1", "ramie.table": "recordings"}
+    )
+    write_segment(tmp_path, "recordings", table)
+    images = media_table([image(1)], {image(1).key: 0}, 0).replace_schema_metadata(
+        {"ramie.schema": "1", "ramie.table": "media"}
+    )
+    write_segment(tmp_path, "media", images)
+    with Recordings(tmp_path) as recordings:
+        assert recordings.get("1") == answer("1")
+        assert recordings.media(image(1).key) == image(1)
+        recordings.put_segment([answer("2")], [image(2)])
+    with Recordings(tmp_path) as recordings:
+        assert recordings.get("1") == answer("1")
+        assert recordings.media(image(1).key) == image(1)
+
+
+def test_a_damaged_small_segment_is_not_merged_and_costs_the_others_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Recordings(tmp_path).put_segment([answer("bad", bytes(range(200)))])
+    path = next(tmp_path.iterdir())
+    data = bytearray(path.read_bytes())
+    # Within the body, which opening does not look at.
+    data[data.index(bytes(range(100, 110)))] ^= 0x55
+    path.write_bytes(data)
+    with Recordings(tmp_path) as recordings:
+        recordings.put_segment([answer("1")])
+        recordings.put_segment([answer("2")])
+    assert path.name in caplog.text
+    again = Recordings(tmp_path)
+    assert again.get("1") == answer("1")
+    assert again.get("2") == answer("2")
+    with pytest.raises(StoreDamaged, match="Remove it"):
+        again.get("bad")
+
+
+def test_what_was_known_stays_known_where_looking_again_fails(tmp_path: Path) -> None:
+    with Recordings(tmp_path) as writer:
+        writer.put_segment([answer("1")])
+        writer.put_segment([answer("2")])
+        reader = Recordings(tmp_path)
+    (tmp_path / f"answers-{'0' * 32}.parquet").write_bytes(b"half a file")
+    with pytest.raises(StoreDamaged, match="Remove it"):
+        reader.get("1")
+    assert "1" in reader
+    (tmp_path / f"answers-{'0' * 32}.parquet").unlink()
+    assert reader.get("1") == answer("1")

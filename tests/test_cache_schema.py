@@ -13,7 +13,8 @@ from cache_helpers import build
 from cache import SCHEMA_VERSION
 from cache.keys import content_key
 from cache.manifest import FileEntry, Manifest, ShardEntry
-from cache.schema import ROW_GROUP, SCHEMAS, TABLES
+from cache.schema import RECORDINGS_VERSION, ROW_GROUP, SCHEMAS, TABLES
+from cache.segment_index import SMALL_BYTES
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "store-format.md"
 ROW = re.compile(r"^\| `(\w+)` \| `([^`]+)` \| (yes|no) \| (.+) \|$", re.MULTILINE)
@@ -43,8 +44,8 @@ def test_the_document_is_of_this_schema() -> None:
     text = DOCUMENT.read_text()
     assert text.startswith(f"# The format of a store, schema {SCHEMA_VERSION}\n")
     sizes = re.search(
-        r"hold (\d+) rows of `examples` and\s+`recordings`, (\d+) of `evidence` and `dropped`, "
-        r"(\d+) of `media`",
+        r"hold (\d+) rows of `examples` and\s+`recordings`, (\d+) of `evidence`, `dropped` and "
+        r"`texts`, (\d+) of `media`",
         text,
     )
     assert sizes is not None
@@ -52,7 +53,9 @@ def test_the_document_is_of_this_schema() -> None:
         ROW_GROUP[table] for table in ("examples", "evidence", "media")
     ]
     assert ROW_GROUP["recordings"] == ROW_GROUP["examples"]
-    assert ROW_GROUP["dropped"] == ROW_GROUP["evidence"]
+    assert ROW_GROUP["dropped"] == ROW_GROUP["texts"] == ROW_GROUP["evidence"]
+    assert f"a number of their own, {RECORDINGS_VERSION} so far" in text.replace("\n", " ")
+    assert f"below {SMALL_BYTES >> 20} MiB" in text
 
 
 def test_the_document_lists_exactly_the_keys_of_the_manifest() -> None:

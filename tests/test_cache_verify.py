@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from cache_helpers import IDENTITY, build, files_of, image, shard, write
+from cache_helpers import IDENTITY, build, files_of, image, shard, texts_of, write
 
 from cache import (
     Recording,
@@ -22,6 +22,7 @@ from cache import (
     open_store,
     verify_store,
 )
+from cache.keys import text_key
 from cache.schema import SCHEMAS, TABLES
 from cache.shards import ParquetFile, describe, parquet_bytes
 
@@ -55,6 +56,7 @@ def test_a_sound_store_has_no_problems_and_is_counted(store: Path) -> None:
     assert report.counts["examples rows"] == 15
     assert report.counts["dropped rows"] == 18
     assert report.counts["images"] == 4
+    assert report.counts["texts"] == len({t for i in range(3) for t in texts_of(shard(i))})
     assert report.counts["shards"] == 3
     assert report.counts["recorded answers"] == 3
     assert report.counts["posts in train"] + report.counts["posts in test"] == 10
@@ -149,8 +151,8 @@ def test_a_missing_an_edited_and_a_foreign_manifest_are_found(store: Path) -> No
     text = path.read_text()
     path.write_text(text.replace('"posts": 15', '"posts": 14'))
     assert "edited or damaged" in verify_store(store).problems[0]
-    path.write_text(text.replace('"schema_version": 1', '"schema_version": 2'))
-    assert "schema 2" in verify_store(store).problems[0]
+    path.write_text(text.replace('"schema_version": 2', '"schema_version": 3'))
+    assert "schema 3" in verify_store(store).problems[0]
     path.unlink()
     assert "does not exist" in verify_store(store).problems[0]
 
@@ -176,8 +178,15 @@ def test_an_interrupted_rebuild_is_no_damage_to_the_finished_store(store: Path) 
     assert verify_store(store).ok
 
 
+TEXTS_OF_SHARD_0 = {text_key(text): text for text in texts_of(shard(0))}
+
+
 def held(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    return next(row for row in rows if row["data"] is not None)
+    return next(row for row in rows if row.get("data") or row.get("text"))
+
+
+def pointing(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return next(row for row in rows if row["stored_in"] == 0)
 
 
 def forge(store: Path, table: str, change: Callable[[list[dict[str, Any]]], Any]) -> None:
@@ -202,7 +211,7 @@ def forge(store: Path, table: str, change: Callable[[list[dict[str, Any]]], Any]
         ("examples", lambda rows: rows.reverse(), "not sorted"),
         ("examples", lambda rows: rows[0].update(example_id="post-00-00"), "another shard"),
         ("examples", lambda rows: rows[0].update(photo_status="fine"), "make no sense"),
-        ("examples", lambda rows: rows[0].update(photo_key="x"), "no image key"),
+        ("examples", lambda rows: rows[0].update(photo_key="x"), "no content key"),
         ("examples", lambda rows: rows[0].update(sentence_embedding=[0.5]), "1 numbers"),
         ("examples", lambda rows: rows[0].update(sentence_embedding=[0.1] * 8), "float16"),
         ("examples", lambda rows: rows[0].update(photo_embedding=[float("nan")] * 8), "NaN"),
@@ -212,13 +221,38 @@ def forge(store: Path, table: str, change: Callable[[list[dict[str, Any]]], Any]
         ("evidence", lambda rows: rows[0].update(example_id="post-00-00"), "of no post"),
         ("evidence", lambda rows: rows.reverse(), "not with its post's rows"),
         ("dropped", lambda rows: rows[0].update(modality="sound"), "'sound'"),
-        ("media", lambda rows: held(rows).update(data=b"other"), "other bytes"),
+        ("media", lambda rows: held(rows).update(data=b"other"), "is another"),
         ("media", lambda rows: held(rows).update(stored_in=0), "wrong shard"),
         ("media", lambda rows: rows.append(rows[0]), "not sorted"),
+        ("texts", lambda rows: held(rows).update(text="other"), "is another"),
+        ("texts", lambda rows: held(rows).update(stored_in=0), "wrong shard"),
+        ("texts", lambda rows: pointing(rows).update(stored_in=1), "wrong shard"),
+        ("texts", lambda rows: pointing(rows).update(stored_in=2), "wrong shard"),
+        ("texts", lambda rows: held(rows).update(stored_in=0, text=None), "where it is not"),
+        ("texts", lambda rows: rows.append(rows[0]), "not sorted"),
+        ("texts", lambda rows: rows.remove(held(rows)), "is missing"),
+        ("texts", lambda rows: rows.remove(pointing(rows)), "is missing"),
+        (
+            "texts",
+            lambda rows: (
+                rows.append({"key": text_key("x"), "stored_in": 1, "text": "x"}),
+                rows.sort(key=lambda row: row["key"]),
+            ),
+            "needed by no row",
+        ),
+        (
+            "texts",
+            lambda rows: pointing(rows).update(
+                stored_in=1, text=TEXTS_OF_SHARD_0[pointing(rows)["key"]]
+            ),
+            "in another shard too",
+        ),
+        ("evidence", lambda rows: rows[0].update(text_key="f" * 64), "is missing"),
+        ("evidence", lambda rows: rows[0].update(text_key="x"), "is missing"),
         (
             "media",
             lambda rows: rows.append(
-                {**rows[0], "key": "f" * 64, "stored_in": 2, "data": None},
+                {**rows[0], "key": "f" * 64, "stored_in": 0, "data": None},
             ),
             "where it is not",
         ),
@@ -242,6 +276,37 @@ def test_readers_refuse_evidence_of_posts_that_are_elsewhere_though_every_hash_f
         open_store(store, reader=reader) as opened,
     ):
         opened.read("post-01-01")
+
+
+@pytest.mark.parametrize("reader", ["lmdb", "parquet"])
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [
+        ("texts", lambda rows: held(rows).update(text="other")),
+        ("texts", lambda rows: rows.remove(held(rows))),
+        ("texts", lambda rows: rows.clear()),
+        ("texts", lambda rows: pointing(rows).update(stored_in=1)),
+        ("texts", lambda rows: [row.update(stored_in=99, text=None) for row in rows]),
+        ("texts", lambda rows: [row.update(stored_in=-1, text=None) for row in rows]),
+        ("evidence", lambda rows: [row.update(text_key="x") for row in rows]),
+    ],
+)
+def test_readers_refuse_texts_that_are_missing_or_others_though_every_hash_fits(
+    store: Path,
+    reader: Literal["lmdb", "parquet"],
+    table: str,
+    change: Callable[[list[dict[str, Any]]], Any],
+) -> None:
+    forge(store, table, change)
+
+    def read_all() -> None:
+        with open_store(store, reader=reader) as opened:
+            for name in opened.example_ids():
+                opened.read(name)
+                opened.dropped(name)
+
+    with pytest.raises(StoreDamaged, match=r"text \w+ is|says that text"):
+        read_all()
 
 
 def test_the_key_of_an_image_is_the_hash_of_its_bytes() -> None:

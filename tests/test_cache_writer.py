@@ -22,6 +22,7 @@ from cache_helpers import (
     plain,
     shard,
     stored,
+    texts_of,
     vector,
     write,
 )
@@ -29,6 +30,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cache import (
+    Dropped,
     Example,
     InputError,
     Media,
@@ -43,6 +45,8 @@ from cache import (
     read_manifest,
     verify_store,
 )
+from cache.ledger import Ledger
+from cache.schema import TABLES
 
 
 def test_equal_input_gives_byte_identical_stores(tmp_path: Path) -> None:
@@ -92,6 +96,31 @@ def test_an_image_is_stored_once_in_the_lowest_shard_that_needs_it(tmp_path: Pat
         holders += [(entry.index, row["key"]) for row in table if row["data"] is not None]
     keys = [image(number).key for number in range(4)]
     assert sorted(holders) == sorted(zip([0, 0, 1, 2], keys, strict=True))
+
+
+def test_a_text_is_stored_once_in_the_lowest_shard_that_needs_it(tmp_path: Path) -> None:
+    build(tmp_path)
+    expected = {text: index for index in (2, 1, 0) for text in texts_of(shard(index))}
+    assert len(expected) < sum(len(texts_of(shard(index))) for index in range(3))
+    holders, evidence = [], b""
+    for entry in read_manifest(tmp_path).shards:
+        table = pq.read_table(tmp_path / entry.files["texts"].path).to_pylist()
+        holders += [(row["text"], entry.index) for row in table if row["text"] is not None]
+        assert {row["stored_in"] for row in table if row["text"] is None} <= {*range(entry.index)}
+        for name in ("evidence", "dropped"):
+            evidence += str(pq.read_table(tmp_path / entry.files[name].path).to_pylist()).encode()
+    assert sorted(holders) == sorted(expected.items())
+    assert "schöner".encode() not in evidence
+
+
+def test_equal_first_bytes_of_two_keys_do_not_make_two_texts_one(tmp_path: Path) -> None:
+    # Whoever writes a page can make eight bytes of its key equal to those of another text.
+    low, high = "ab" * 8 + "0" * 48, "ab" * 8 + "f" * 46 + "00"
+    ledger = Ledger(tmp_path, "texts")
+    assert ledger.place(3, [high, low]) == {low: 3, high: 3}
+    assert ledger.place(1, [high]) == {high: 1}
+    assert ledger.place(5, [low, high, "c" * 64]) == {low: 3, high: 1, "c" * 64: 5}
+    assert ledger.unsettled() == {3: {low: 3, high: 1}}
 
 
 def test_resuming_skips_what_is_finished_and_equals_an_undisturbed_build(tmp_path: Path) -> None:
@@ -148,7 +177,7 @@ def test_a_journal_line_that_was_edited_is_not_believed(tmp_path: Path) -> None:
         assert writer.finished_shards() == {0}
 
 
-@pytest.mark.parametrize("table", ["examples", "evidence", "dropped", "media"])
+@pytest.mark.parametrize("table", TABLES)
 def test_a_finished_shard_whose_file_was_damaged_since_is_written_again(
     tmp_path: Path, table: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -271,6 +300,7 @@ def _bad(**changes: Any) -> Shard:
 
 
 _NAN = np.array([1.0, np.nan] * 4, dtype=np.float32)
+HIT = shard(0).dropped["post-00-00"][0].hit
 _POST = Post("post", ("a",), head=Span(0, 1, "PER"))
 
 
@@ -296,6 +326,11 @@ _POST = Post("post", ("a",), head=Span(0, 1, "PER"))
         (Shard((stored("a", 1),), {"b": shard(0).dropped["post-00-00"]}, ()), "of 'b'"),
         (Shard((stored("a", 1),), {}, (), ("a",)), "unfinished and has a row"),
         (Shard((), {}, (Media("0" * 64, b"x", "PNG", 1, 1),)), "has the key"),
+        (Shard((), {}, (Media("../x", b"x", "PNG", 1, 1),)), "has the key"),
+        (
+            Shard((stored("a", 1),), {"a": (Dropped(replace(HIT, text="\ud800"), "", ""),)}, ()),
+            "'a': the text of a hit cannot be stored",
+        ),
     ],
 )
 def test_what_a_store_cannot_hold_is_refused_and_the_shard_stays_as_it_was(

@@ -66,12 +66,18 @@ def test_a_wrong_call_exits_with_2(call: list[str]) -> None:
     assert stopped.value.code == 2
 
 
+def test_a_recipe_that_there_is_not_exits_with_2_and_names_the_nearest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["build", "smaple"]) == 2
+    assert "did you mean 'sample'?" in capsys.readouterr().err
+    assert main(["build", "sample", "--set", "ask.kbb=x"]) == 2
+    assert "did you mean 'kb'?" in capsys.readouterr().err
+
+
 def test_a_failure_exits_with_1_and_names_the_way_out(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert main(["build", "smaple"]) == 1
-    assert "did you mean 'sample'?" in capsys.readouterr().err
-
     assert main(["verify", str(tmp_path / "nowhere")]) == 1
     assert "nowhere" in "".join(capsys.readouterr())
 

@@ -36,6 +36,14 @@ def test_a_misspelt_group_is_answered_too(tmp_path: Path) -> None:
         load_recipe(str(path))
 
 
+def test_a_misspelt_key_in_a_list_of_groups_is_answered_too(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(MINIMAL + "[[ask.imports]]\nlevl = 'image'\n")
+
+    with pytest.raises(InputError, match=r"did you mean 'level'\?"):
+        load_recipe(str(path))
+
+
 def test_a_value_out_of_range_is_named_with_the_value(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(MINIMAL + "[curate]\nnear_duplicate_text = 1.5\n")

@@ -1,4 +1,4 @@
-"""Promises of retrieval.curate: all steps together."""
+"""Promises of retrieval.curation.curate: all steps together."""
 
 from __future__ import annotations
 
@@ -6,21 +6,36 @@ import random
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 from curation_helpers import encode, make_hit, no_hash, observe, picture, unit
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from PIL import ImageOps
 
-from cache.records import STREAMS, Dropped, Evidence, Hit
-from retrieval.curate import ImageHashes, curate
-from retrieval.dedup_images import ImageHash
-from retrieval.settings import CurateSettings
+from cache.records import STREAMS, Dropped, Evidence, Hit, Observation, Post, Vector
+from retrieval.curation.consistency import Reference
+from retrieval.curation.curate import ImageHashes, Surroundings, curate
+from retrieval.curation.dedup_images import ImageHash
+from retrieval.curation.leaks import LeakGuard
+from retrieval.settings import CurateSettings, NoiseSettings
 
-SETTINGS = CurateSettings(keep_per_stream=2, min_relevance=0.2)
+# Texts of a few invented words are no noise here.
+NO_NOISE = NoiseSettings(too_short=0, keyword_list=False)
+SETTINGS = CurateSettings(keep_per_stream=2, min_relevance=0.2, noise=NO_NOISE)
 SENTENCE = "rain stops the cup final in Oslo"
 TEXTS = st.one_of(
-    st.lists(st.sampled_from(["rain", "cup", "Oslo", "wins"]), max_size=5).map(" ".join),
-    st.just(SENTENCE),
+    st.lists(st.sampled_from(["rain", "cup", "Oslo", "wins"]), max_size=12).map(" ".join),
+    # A chain: each is a copy of the next one, quotes it or is quoted, but not the first the last.
+    st.sampled_from(
+        [
+            "a b c d e f g h i j k l m n o p q r s t u v",
+            "a b c d e f g h i j",
+            "a b c d e f g h x y",
+            "a b c d e f v w x y",
+            SENTENCE,
+        ]
+    ),
 )
 HASHES = {"i0": ImageHash(0, 0), "i1": ImageHash(1023, 1023), "i2": ImageHash(2047, 2047)}
 HITS = st.builds(
@@ -54,6 +69,39 @@ def told(found: tuple[list[Evidence], list[Dropped]]) -> list[tuple[object, ...]
     ]
 
 
+def encoded(hit: Hit) -> Hit:
+    """Return the hit with an embedding that depends on its content alone, as encoders' do."""
+    if hit.embedding is None:
+        return hit
+    content = (hit.text if hit.modality == "text" else hit.media_key or "").encode()
+    return replace(hit, embedding=unit(1, sum(content) % 7))
+
+
+def reference() -> Reference:
+    """Return other posts with what was found for them, enough to learn from."""
+    numbers = np.random.default_rng(0)
+
+    def vector() -> Vector:
+        return unit(*numbers.standard_normal(2))
+
+    return Reference(
+        [
+            (
+                Observation(Post(f"p{post}", ("cup", f"of{post}")), sentence_embedding=vector()),
+                [
+                    make_hit(f"d{post}-{rank}", f"rain {rank}", rank=rank, embedding=vector())
+                    for rank in range(4)
+                ],
+            )
+            for post in range(24)
+        ]
+    )
+
+
+REFERENCE = reference()
+GUARD = LeakGuard([Post("q", tuple(["a", "b", "c", "d", "e", "f", "v", "w", "x", "y"]))])
+
+
 @given(st.lists(HITS, max_size=12), st.randoms(use_true_random=False))
 @hypothesis_settings(max_examples=150, deadline=None)
 def test_permuting_the_hits_changes_no_result(hits: list[Hit], shuffler: random.Random) -> None:
@@ -67,15 +115,22 @@ def test_permuting_the_hits_changes_no_result(hits: list[Hit], shuffler: random.
     }
     if len(distinct) < len(hits):
         return
-    assert told(curate(observation, hits, SETTINGS, HASHES.get)) == told(
-        curate(observation, shuffled, SETTINGS, HASHES.get)
-    )
+    picky = SETTINGS.model_copy(update={"max_false_keeps": 0.6})
+    for settings, around in (
+        (SETTINGS, Surroundings(HASHES.get)),
+        (picky, Surroundings(HASHES.get, REFERENCE, GUARD)),
+    ):
+        in_order, otherwise = (
+            curate(observation, [encoded(hit) for hit in some], settings, around)
+            for some in (hits, shuffled)
+        )
+        assert told(otherwise) == told(in_order)
 
 
 @given(st.lists(HITS, max_size=12))
 @hypothesis_settings(max_examples=100, deadline=None)
 def test_every_hit_comes_out_once_and_evidence_keeps_its_promises(hits: list[Hit]) -> None:
-    evidence, dropped = curate(observe(SENTENCE), hits, SETTINGS, HASHES.get)
+    evidence, dropped = curate(observe(SENTENCE), hits, SETTINGS, Surroundings(HASHES.get))
     out = Counter(one.hit.document_id for one in evidence)
     out += Counter(one.hit.document_id for one in dropped)
     assert out == Counter(hit.document_id for hit in hits)
@@ -99,7 +154,8 @@ def test_every_hit_comes_out_once_and_evidence_keeps_its_promises(hits: list[Hit
 def test_each_step_drops_its_own_and_says_so() -> None:
     photo, other = encode(picture(1)), encode(picture(2))
     smaller = encode(picture(2).resize((60, 45)), "JPEG")
-    media = {one.key: one for one in (photo, other, smaller)}
+    mirrored = encode(ImageOps.mirror(picture(2)))
+    media = {one.key: one for one in (photo, other, smaller, mirrored)}
     long = "the final in Oslo was stopped by heavy rain for one hour"
     hits = [
         make_hit("best", long, rank=0),
@@ -110,13 +166,16 @@ def test_each_step_drops_its_own_and_says_so() -> None:
         make_hit("blank", "", rank=5),
         make_hit("second", "Oslo is a city", rank=6),
         make_hit("third", "cups are for tea", rank=7),
+        make_hit("quoted", "Oslo was stopped by", rank=8),
         make_hit("own", modality="image", media_key=photo.key, rank=0),
         make_hit("other", modality="image", media_key=other.key, rank=1),
         make_hit("again", modality="image", media_key=other.key, rank=2),
         make_hit("smaller", modality="image", media_key=smaller.key, rank=3),
+        make_hit("mirrored", modality="image", media_key=mirrored.key, rank=4),
     ]
     observation = observe(SENTENCE, photo_key=photo.key)
-    evidence, dropped = curate(observation, hits, SETTINGS, ImageHashes(media.__getitem__))
+    around = Surroundings(ImageHashes(media.__getitem__))
+    evidence, dropped = curate(observation, hits, SETTINGS, around)
     assert [(one.hit.document_id, one.rank) for one in evidence] == [
         ("best", 0),
         ("second", 1),
@@ -129,9 +188,11 @@ def test_each_step_drops_its_own_and_says_so() -> None:
         ("off", "relevance"),
         ("blank", "empty"),
         ("third", "cut"),
+        ("quoted", "contained_text"),
         ("own", "post_photo"),
         ("again", "same_image"),
         ("smaller", "near_image"),
+        ("mirrored", "near_image"),
     ]
     assert evidence[0].fused_score == 1 / 61
 
@@ -141,7 +202,7 @@ def test_a_hit_that_falls_anyway_does_not_take_its_better_copy_along() -> None:
         make_hit("first", "rain in Oslo today", rank=0, query_key="q", relevance=0.0),
         make_hit("copy", "rain in Oslo today", rank=1, query_key="r", relevance=0.9),
     ]
-    evidence, dropped = curate(observe(), hits, SETTINGS, no_hash)
+    evidence, dropped = curate(observe(), hits, SETTINGS, Surroundings(no_hash))
     assert [one.hit.document_id for one in evidence] == ["copy"]
     assert [one.step for one in dropped] == ["relevance"]
 
@@ -152,7 +213,7 @@ def test_what_two_answers_agree_on_goes_before_a_first_place_of_one() -> None:
         make_hit("both", "rain in Oslo", rank=1, provider="kb"),
         make_hit("both", "rain in Oslo", rank=1, provider="web"),
     ]
-    evidence, dropped = curate(observe(), hits, SETTINGS, no_hash)
+    evidence, dropped = curate(observe(), hits, SETTINGS, Surroundings(no_hash))
     assert [one.hit.document_id for one in evidence] == ["both", "alone"]
     assert [one.step for one in dropped] == ["same_text"]
 
@@ -160,9 +221,10 @@ def test_what_two_answers_agree_on_goes_before_a_first_place_of_one() -> None:
 def test_dropped_hits_carry_their_scores_too() -> None:
     hits = [make_hit("off", "bread", relevance=0.1, embedding=unit(1, 0))]
     observation = observe(sentence_embedding=unit(1, 0))
-    _, dropped = curate(observation, hits, SETTINGS, no_hash)
-    assert dropped[0].hit.consistency == 1.0
+    _, dropped = curate(observation, hits, SETTINGS, Surroundings(no_hash, REFERENCE))
+    assert dropped[0].step == "relevance"
+    assert dropped[0].hit.consistency is not None
 
 
 def test_no_hits_make_no_evidence() -> None:
-    assert curate(observe(), [], SETTINGS, no_hash) == ([], [])
+    assert curate(observe(), [], SETTINGS, Surroundings(no_hash)) == ([], [])

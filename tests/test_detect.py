@@ -17,9 +17,9 @@ from torch import Tensor
 
 from cache.errors import InputError
 from cache.records import Region
-from retrieval.detect import Detector, detector_identity, load_detector, tidy_regions
-from retrieval.detect_yolo import YoloDetector, quiet_ultralytics
 from retrieval.settings import ObserveSettings
+from retrieval.sight.detect import Detector, detector_identity, load_detector, tidy_regions
+from retrieval.sight.detect_yolo import YoloDetector, quiet_ultralytics
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -228,7 +228,7 @@ _ALONE = """
 import socket, sys
 def refuse(*args, **kwargs): raise SystemExit("network: " + repr(args))
 socket.getaddrinfo = socket.socket.connect = refuse
-from retrieval.detect import load_detector
+from retrieval.sight.detect import load_detector
 from retrieval.settings import ObserveSettings
 import torch
 from PIL import Image
@@ -253,7 +253,11 @@ def test_detecting_touches_neither_network_nor_home_nor_working_folder(
 
 
 @pytest.mark.parametrize(
-    ("library", "home"), [("ultralytics", {"detect_yolo.py"}), ("tantivy", {"kb_index.py"})]
+    ("library", "home"),
+    [
+        ("ultralytics", {"retrieval/sight/detect_yolo.py"}),
+        ("tantivy", {"retrieval/kb/index.py", "retrieval/kb/build.py"}),
+    ],
 )
 def test_a_library_behind_a_seam_is_imported_by_its_own_file_only(
     library: str, home: set[str]
@@ -262,14 +266,15 @@ def test_a_library_behind_a_seam_is_imported_by_its_own_file_only(
     for package in ("cache", "retrieval", "model"):
         for path in (REPOSITORY / package).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
-                names = [alias.name for alias in getattr(node, "names", [])]
-                module = getattr(node, "module", None) or ""
-                found = names if isinstance(node, ast.Import) else [module]
-                if isinstance(node, ast.Import | ast.ImportFrom) and any(
-                    name.split(".")[0] == library for name in found
-                ):
-                    importers.add(path.name)
-    assert importers <= home | {"kb_build.py"} if library == "tantivy" else importers == home
+                found: list[str] = []
+                if isinstance(node, ast.Import):
+                    found = [alias.name for alias in node.names]
+                elif isinstance(node, ast.ImportFrom):
+                    found = [node.module or ""]
+                if any(name.split(".")[0] == library for name in found):
+                    importers.add(str(path.relative_to(REPOSITORY)))
+    assert importers
+    assert importers <= home
 
 
 @pytest.mark.real

@@ -13,10 +13,10 @@ from safetensors.torch import load_file, save_file
 from tiny_vision import picture, tiny_settings, write_clip
 
 from cache.errors import InputError
-from retrieval.embed import ClipEncoder
-from retrieval.encoder_source import encoder_fingerprint
-from retrieval.forward import padded_batches
 from retrieval.settings import ObserveSettings
+from retrieval.sight.embed import ClipEncoder
+from retrieval.sight.encoder_source import encoder_fingerprint
+from retrieval.sight.forward import padded_batches
 
 TEXTS = ["a dog", "two red buses in London", "", "東京 タワー", "word " * 200, "a dog"]
 

@@ -1,4 +1,4 @@
-"""Promises of retrieval.filters and retrieval.consistency."""
+"""Promises of retrieval.curation.filters and retrieval.curation.vectors."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import pytest
 from curation_helpers import encode, make_hit, no_hash, observe, picture, unit
 
 from cache.errors import InputError
-from retrieval.consistency import cosine, cosines, post_vector, score_consistency
-from retrieval.curate import ImageHashes
-from retrieval.filters import (
+from retrieval.curation.consistency import cosine, cosines
+from retrieval.curation.curate import ImageHashes
+from retrieval.curation.filters import (
     drop_empty,
     drop_irrelevant,
     drop_post_photos,
@@ -103,17 +103,6 @@ def test_relevance_at_the_floor_and_unknown_relevance_pass() -> None:
         "relevance 0.300 below 0.3",
         "relevance -1.000 below 0.3",
     ]
-
-
-def test_consistency_is_the_cosine_to_the_mean_of_sentence_and_photo() -> None:
-    hit = make_hit("d", "t", embedding=unit(1, 0))
-    bare = make_hit("e", "t")
-    both = observe(sentence_embedding=unit(1, 0), photo_embedding=unit(0, 1))
-    assert [one.consistency for one in score_consistency([hit, bare], both)] == [0.707107, None]
-    photo_only = observe(photo_embedding=unit(0, 1))
-    assert score_consistency([hit], photo_only)[0].consistency == 0.0
-    assert score_consistency([hit], observe())[0].consistency is None
-    assert post_vector(observe(sentence_embedding=unit(1, 0), photo_embedding=unit(-1, 0))) is None
 
 
 def test_cosine_needs_no_unit_vectors_and_refuses_those_of_another_encoder() -> None:

@@ -31,9 +31,9 @@ from cache import (
     content_key,
     open_store,
 )
-from pipelines.inspect_page import POLICY, flatten, render_page, write_page
-from pipelines.inspect_sentence import Hues, sentence
-from pipelines.markup import element, is_web_url, quoted
+from pipelines.page.markup import element, is_web_url, quoted
+from pipelines.page.page import POLICY, flatten, render_page, write_page
+from pipelines.page.sentence import Hues, sentence
 
 SCRIPT = "<script>document.title='pwned'</script>"
 HANDLER = '"><img src=x onerror="document.title=\'pwned\'">'

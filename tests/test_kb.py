@@ -11,11 +11,11 @@ from tiny_vision import encoded, tiny_settings, write_clip
 
 from cache.errors import InputError, ProviderUnavailable, StoreDamaged, StoreMismatch
 from cache.keys import content_key
-from retrieval.kb import Found, KnowledgeBase, Search, build_kb, open_kb
-from retrieval.kb_documents import ProblemLog, join_passage, read_documents
-from retrieval.kb_format import KbManifest, content_fingerprint
-from retrieval.observe import Observer
+from retrieval.kb.documents import ProblemLog, join_passage, read_documents
+from retrieval.kb.format import KbManifest, content_fingerprint
+from retrieval.kb.knowledge_base import Found, KnowledgeBase, Search, build_kb, open_kb
 from retrieval.settings import ObserveSettings
+from retrieval.sight.observe import Observer
 
 NONE = tiny_settings(None)
 
@@ -65,7 +65,7 @@ def test_words_and_vectors_together_find_the_document(base: Path, clip: ObserveS
 
 
 def test_an_image_finds_itself_and_the_text_beside_it(base: Path, clip: ObserveSettings) -> None:
-    from retrieval.photos import decode_image
+    from retrieval.sight.photos import decode_image
 
     vectors = Observer(clip).embed_images([decode_image(encoded(3)).pixels])
     assert vectors is not None
@@ -219,7 +219,7 @@ def test_a_rebuild_replaces_the_old_one_and_a_failed_one_leaves_it(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("retrieval.kb_build.build_text_index", full)
+    monkeypatch.setattr("retrieval.kb.build.build_text_index", full)
     with pytest.raises(InputError, match=r"No space left.*unchanged"):
         build_kb(tmp_path / "raw", out, NONE)
     assert by_words(out, "new") == ["n"]
@@ -232,7 +232,7 @@ def test_an_interruption_leaves_nothing_behind(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("retrieval.kb_build.build_text_index", interrupted)
+    monkeypatch.setattr("retrieval.kb.build.build_text_index", interrupted)
     with pytest.raises(KeyboardInterrupt):
         build_kb(write_folder(tmp_path / "raw"), tmp_path / "kb", NONE)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["raw"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cache.errors import StoreDamaged
-from retrieval.kb_index import Ranked, TextIndex, build_text_index, fuse, rank_vectors
+from retrieval.kb.index import Ranked, TextIndex, build_text_index, fuse, rank_vectors
 
 WORDS = ("anna", "berlin", "cup", "dora", "emil", "fritz", "gustav")
 

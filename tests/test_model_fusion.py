@@ -13,6 +13,7 @@ from model_helpers import ALL_STREAMS, evidence, make_parts, stored
 from cache.reader import features_of
 from cache.records import Evidence, Span, StoredExample
 from model.build import Parts
+from model.collate import Shown
 from model.network import Reading
 
 READINGS = ("separate", "joint")
@@ -132,6 +133,25 @@ def test_every_parameter_gets_a_gradient(tmp_path: Path, task: str, reading: str
         if parameter.grad is None or not parameter.grad.any()
     ]
     assert silent == []
+
+
+def test_inconsistent_evidence_is_read_less_unless_it_is_shown_to_another_post(
+    tmp_path: Path,
+) -> None:
+    parts = make_parts(tmp_path, evidence_reading="separate")
+
+    def weight(consistency: float | None, *, own: bool = True) -> float:
+        text = evidence("sentence", "text", 0, "the river", consistency=consistency)
+        image = evidence("image", "image", 0, seed=1, consistency=None)
+        post = parts.preparer.prepare(features_of(stored("a", "velora", kept=[text, image])))
+        with torch.no_grad():
+            fused = parts.network.read(parts.collator([post], [Shown(post.evidence, own)])).fused
+        assert fused.text_weights is not None
+        return float(fused.text_weights[0, 0, 0])
+
+    assert weight(0.05) < 0.5 * weight(0.9)
+    assert weight(1.0) == weight(None)
+    assert weight(0.05, own=False) == weight(None)
 
 
 def test_a_name_in_the_passage_attracts_the_same_name_in_the_post(tmp_path: Path) -> None:

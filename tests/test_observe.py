@@ -5,9 +5,9 @@ import pytest
 from tiny_vision import photo, tiny_settings, write_clip, write_yolo
 
 from cache.records import Observation, Post, Span
-from retrieval.observe import Observer
-from retrieval.photos import Photo
 from retrieval.settings import ObserveSettings
+from retrieval.sight.observe import Observer
+from retrieval.sight.photos import Photo
 
 POSTS = [Post(f"train-{index}", ("post", str(index % 5)), f"{index}.png") for index in range(7)]
 PHOTOS: list[Photo | None] = [

@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from cache.keys import content_key
-from retrieval import photos
-from retrieval.photos import Photo, PhotoProblem, decode_image, load_photo
+from retrieval.sight import photos
+from retrieval.sight.photos import Photo, PhotoProblem, decode_image, load_photo
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 
@@ -295,7 +295,7 @@ def test_a_replaced_image_open_is_never_called() -> None:
         "import sys\nfrom PIL import Image\n"
         "def spy(*args, **kwargs):\n    sys.exit('Image.open was called')\n"
         "Image.open = spy\n"
-        "from retrieval.photos import PhotoProblem, decode_image\n"
+        "from retrieval.sight.photos import PhotoProblem, decode_image\n"
         "for data in (b'\\xff\\xd8\\xff1', b'\\x89PNG\\r\\n\\x1a\\n', b'text', b'GIF89a'):\n"
         "    try:\n        decode_image(data)\n    except PhotoProblem:\n        pass\n"
     )

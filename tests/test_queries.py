@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cache.records import Observation, Post, Query, Region, Span
+from retrieval.asking.queries import clean_sentence, make_queries, query_text
 from retrieval.providers.base import answer_key, query_identity
-from retrieval.queries import clean_sentence, make_queries, query_text
 
 
 def region(left: float, label: str = "person") -> Region:

@@ -1,4 +1,4 @@
-"""Promises of retrieval.rank."""
+"""Promises of retrieval.curation.rank."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cache.records import STREAMS, Hit
-from retrieval.rank import best_first, canonical_key, cut, fused_scores
+from retrieval.curation.rank import best_first, canonical_key, cut, fused_scores
 
 
 def text_of(hit: Hit) -> str:

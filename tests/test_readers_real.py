@@ -6,13 +6,14 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from recorded_imports import captions, contexts, mnre_lists
 
 from cache.records import Observation
+from retrieval.asking.queries import make_queries
 from retrieval.datasets import Dataset, read_dataset
-from retrieval.photos import load_photo
 from retrieval.providers.recorded import RecordedProvider
-from retrieval.queries import make_queries
 from retrieval.settings import DatasetSettings
+from retrieval.sight.photos import load_photo
 
 pytestmark = pytest.mark.real
 
@@ -114,7 +115,9 @@ def test_every_post_joins_its_recorded_evidence(
     real_data: Path, name: str, without_caption: set[str], without_knowledge: set[str]
 ) -> None:
     folder = real_data / "data" / name / "recorded_evidence"
-    provider = RecordedProvider(folder / "image_captions.txt", folder / "sentence_knowledge.zip")
+    provider = RecordedProvider(
+        [captions(folder / "image_captions.txt"), contexts(folder / "sentence_knowledge.zip")]
+    )
     empty: dict[str, set[str]] = {"image": set(), "sentence": set()}
     asked: Counter[str] = Counter()
     for example in read_twitter(real_data, name).examples:
@@ -133,7 +136,8 @@ def test_every_post_joins_its_recorded_evidence(
 def test_author_released_mnre_lines_join_by_photo(real_data: Path) -> None:
     root = real_data / "data" / "mnre_recorded_evidence"
     dataset = read_dataset(DatasetSettings(reader="mnre", task="mre", root=root))
-    provider = RecordedProvider(captions=root)
+    lists = [mnre_lists(root, "caption"), mnre_lists(root, "entity")]
+    provider = RecordedProvider(lists)
 
     for example in dataset.examples:
         query = next(iter(make_queries(Observation(example.post))))

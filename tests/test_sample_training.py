@@ -15,8 +15,8 @@ from pipelines.sample.train_text import (
     train_tokenizer,
     write_library,
 )
-from retrieval.observe import Observer
 from retrieval.settings import ObserveSettings
+from retrieval.sight.observe import Observer
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from pipelines.sample.photos import draw_scene, random_thing
 from pipelines.sample.posts import entity_posts
 from pipelines.sample.train_weights import SEED, WEIGHTS
 from pipelines.verbs import sample as sample_verb
-from retrieval.detect import load_detector
-from retrieval.observe import Observer
+from retrieval.sight.detect import load_detector
+from retrieval.sight.observe import Observer
 
 RECIPE_NAMES = ("sample", "sample-relations")
 

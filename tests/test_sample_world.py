@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from cache.errors import InputError
-from pipelines.sample import wording
+from pipelines.sample import noise_wording, noise_wording_held_out, wording
 from pipelines.sample.cast import TYPES, BadgeMint, cast_entities
 from pipelines.sample.icons import draw_badge, draw_object
 from pipelines.sample.names import Namer
-from pipelines.sample.noise import NOISE_KINDS
+from pipelines.sample.noise import NOISE_KINDS, worded
 from pipelines.sample.palette import COLOURS, OBJECTS
 from pipelines.sample.photos import HEIGHT, WIDTH, draw_scene, encode_jpeg, random_thing
 from pipelines.sample.posts import entity_posts, relation_posts
@@ -160,6 +160,34 @@ def test_every_page_has_its_truth_and_every_kind_of_noise_is_planted(world: Path
     assert kinds == {"biography", "news", "pair", *NOISE_KINDS}
     strengths = {line["strength"] for line in truth if line["kind"] == "near_duplicate"}
     assert strengths == {"same", "punctuation", "one_word", "one_more_sentence", "half"}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.8])
+def test_noise_is_as_large_a_share_of_all_pages_as_asked_and_equally_of_every_kind(
+    tmp_path: Path, share: float
+) -> None:
+    size = WorldSize(train=8, dev=4, test=4, noise_share=share)
+    generate_world(2, tmp_path / "world", size, progress=False)
+    counts = Counter(line["kind"] for line in lines(tmp_path / "world/truth/documents.jsonl"))
+    planted = {kind: counts[kind] for kind in NOISE_KINDS}
+    assert sum(planted.values()) / sum(counts.values()) == pytest.approx(share, abs=0.01)
+    assert max(planted.values()) - min(planted.values()) <= 1
+
+
+def test_wording_that_filters_were_set_on_is_in_no_other_world_than_seed_7() -> None:
+    assert noise_wording.WORDING.keys() == noise_wording_held_out.WORDING.keys()
+    for kind, patterns in noise_wording.WORDING.items():
+        assert not set(patterns) & set(noise_wording_held_out.WORDING[kind])
+    entities = cast_entities(
+        "x", 9, Namer(random.Random(0)), BadgeMint(random.Random(0)), random.Random(0)
+    )
+
+    def spam(seed: int) -> str:
+        pages = worded("spam", 40, seed, entities, Namer(random.Random(1)), random.Random(seed))
+        return " ".join(page.text for page in pages)
+
+    assert "free spins and a welcome bonus" in spam(noise_wording.SETTING_SEED)
+    assert "free spins and a welcome bonus" not in spam(8)
 
 
 def test_a_related_pair_has_a_page_that_states_its_relation(world: Path) -> None:

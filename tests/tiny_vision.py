@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 
 from cache.records import Media
-from retrieval.detect_yolo import quiet_ultralytics
-from retrieval.photos import Photo, decode_image
 from retrieval.settings import ObserveSettings
+from retrieval.sight.detect_yolo import quiet_ultralytics
+from retrieval.sight.photos import Photo, decode_image
 
 CLIP_CONFIG = {
     "model_cfg": {

@@ -43,6 +43,7 @@ class _Items:
         values: [windows, units, items, dim] or [windows, 1, items, dim].
         summary: [windows, items, dim] for visual queries.
         odds: [windows, items] log-odds of consistency.
+        prior: [windows, items] log of the store's consistency.
         judged: [windows, items] True where ``odds`` is of a real evidence item.
         mask: [windows, items] True where the item is real.
         stream: [windows, items].
@@ -52,6 +53,7 @@ class _Items:
     values: Tensor
     summary: Tensor
     odds: Tensor
+    prior: Tensor
     judged: Tensor
     mask: Tensor
     stream: Tensor
@@ -88,6 +90,8 @@ class Synthesis(Fusion):
         self.norm = nn.LayerNorm(dim)
         self.query = nn.Linear(dim, dim, bias=False)
         self.null = nn.Parameter(torch.zeros(size.heads))
+        # How far the store's consistency is believed, beside the learned one.
+        self.trust = nn.Parameter(torch.ones(()))
         self.reader = TokenReader(dim, size.heads, size.match_bonus)
         self.text_consistency = Consistency(dim, dim)
         if size.joint:
@@ -148,6 +152,7 @@ class Synthesis(Fusion):
             values=values.view(windows, count, units, dim).transpose(1, 2),
             summary=summary.view(windows, count, dim),
             odds=odds.view(windows, count),
+            prior=batch.text_prior,
             judged=batch.text_mask,
             mask=batch.text_mask,
             stream=batch.text_stream,
@@ -198,6 +203,7 @@ class Synthesis(Fusion):
             values=states[:, None],
             summary=states,
             odds=odds,
+            prior=batch.visual_prior,
             judged=evidence,
             mask=batch.visual_mask,
             stream=batch.visual_stream,
@@ -221,6 +227,7 @@ class Synthesis(Fusion):
             belief = nn.functional.logsigmoid(items.odds).masked_fill(~items.judged, 0.0)
             votes = self._votes_of_views(items, images)
             total = items.logits + query @ key.transpose(-1, -2)
+            belief = belief + self.trust * items.prior
             total = total + (belief + votes)[:, None, None, :]
             logits.append(total.masked_fill(~items.mask[:, None, None, :], -torch.inf))
         null = self.null[None, :, None, None].expand(*logits[0].shape[:3], 1)

@@ -47,7 +47,7 @@ def measure(reader: StoreReader, world: Path, split: str = "test") -> Measured:
     for example_id in reader.example_ids(split):
         # Of posts about a pair, readers number the pairs: "test-0001#0".
         folder, post_id = ("relations" if "#" in example_id else "posts"), example_id.split("#")[0]
-        helpful = _helpful(posts[f"{folder}/{post_id}"])
+        helpful = helpful_documents(posts[f"{folder}/{post_id}"])
         stored = reader.read(example_id)
         streams = set()
         for evidence in stored.evidence:
@@ -63,7 +63,8 @@ def measure(reader: StoreReader, world: Path, split: str = "test") -> Measured:
     return measured
 
 
-def _helpful(post: Mapping[str, object]) -> set[str]:
+def helpful_documents(post: Mapping[str, object]) -> set[str]:
+    """Return the pages that answer a post, given its line of ``truth/posts.jsonl``."""
     pair = post.get("pair_documents")
     if isinstance(pair, list):
         return set(pair)

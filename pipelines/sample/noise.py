@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import io
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from PIL import Image
 
-from pipelines.sample import wording
+from pipelines.sample import noise_wording, noise_wording_held_out, wording
 from pipelines.sample.cast import ROLES, TYPES, Entity
 from pipelines.sample.names import Namer
 from pipelines.sample.pages import Page, Photo, entities_photo, fill, pair_page, sentence_case
 from pipelines.sample.photos import HEIGHT, WIDTH, encode_jpeg
 from pipelines.sample.posts import Draft
 
+_T = TypeVar("_T")
+
+# Kinds that a filter of texts can know by the text alone; their wording is in halves.
+WORDED_KINDS: Final[tuple[str, ...]] = tuple(noise_wording.WORDING)
 NOISE_KINDS: Final[tuple[str, ...]] = (
     "off_topic",
     "contradicting",
-    "boilerplate",
     "near_duplicate",
     "post_copy",
     "annotation_quote",
+    *WORDED_KINDS,
 )
+_WITH_PHOTO: Final = 0.5
+_CHOICE: Final = re.compile(r"\[([^\[\]]*/[^\[\]]*)\]")
 
 
 def off_topic(count: int, rng: random.Random) -> Iterator[Page]:
@@ -35,31 +42,25 @@ def off_topic(count: int, rng: random.Random) -> Iterator[Page]:
 
 
 def contradicting(
-    entities: Sequence[Entity], share: float, namer: Namer, rng: random.Random
+    entities: Sequence[Entity], count: int, namer: Namer, rng: random.Random
 ) -> Iterator[Page]:
     """Yield pages that give an entity a type it does not have; half of them show its badge."""
-    for entity in entities:
-        if rng.random() >= share:
-            continue
+    for entity in _in_turn(entities, count, rng):
         kind = rng.choice([kind for kind in TYPES if kind != entity.kind])
         liar = Entity(
             entity.entity_id, entity.name, kind, rng.choice(ROLES[kind]), entity.badge,
             entity.companion,
         )  # fmt: skip
         text = fill(rng.choice(wording.BIOGRAPHY[kind]), liar, namer, rng)
-        photo = entities_photo((entity,), rng) if rng.random() < 0.5 else None
+        photo = entities_photo((entity,), rng) if rng.random() < _WITH_PHOTO else None
         detail = {"says": kind}
         yield Page(entity.name, text, "contradicting", (entity.entity_id,), photo, detail=detail)
 
 
-def contradicting_pairs(
-    drafts: Sequence[Draft], share: float, rng: random.Random
-) -> Iterator[Page]:
+def contradicting_pairs(drafts: Sequence[Draft], count: int, rng: random.Random) -> Iterator[Page]:
     """Yield pages that state another relation between a pair than the one that holds."""
-    for draft in drafts:
-        if draft.pair is None or rng.random() >= share:
-            continue
-        head, tail, label = draft.pair
+    pairs = [draft.pair for draft in drafts if draft.pair is not None]
+    for head, tail, label in _in_turn(pairs, count, rng):
         kinds = head.kind, tail.kind
         others = [
             name
@@ -73,13 +74,33 @@ def contradicting_pairs(
         )  # fmt: skip
 
 
-def boilerplate(entities: Sequence[Entity], count: int, rng: random.Random) -> Iterator[Page]:
-    """Yield menus, cookie banners and the like with a name in them; half show the badge."""
+def worded(
+    kind: str, count: int, seed: int, entities: Sequence[Entity], namer: Namer, rng: random.Random
+) -> Iterator[Page]:
+    """Yield pages of one of `WORDED_KINDS` with a name in them; half of them show its badge.
+
+    Args:
+        kind: of noise.
+        count: of pages.
+        seed: of the world; decides which half of the wording is used.
+        entities: whose names and badges are used.
+        namer: invents words.
+        rng: chooses.
+    """
+    setting = seed == noise_wording.SETTING_SEED
+    patterns = (noise_wording if setting else noise_wording_held_out).WORDING[kind]
     for _ in range(count):
         entity = rng.choice(entities)
-        text = rng.choice(wording.BOILERPLATE).format(x=entity.name)
-        photo = entities_photo((entity,), rng) if rng.random() < 0.5 else None
-        yield Page(entity.name, text, "boilerplate", (entity.entity_id,), photo)
+        text = _say(rng.choice(patterns), entity, namer, rng)
+        photo = entities_photo((entity,), rng) if rng.random() < _WITH_PHOTO else None
+        yield Page(entity.name, text, kind, (entity.entity_id,), photo)
+
+
+def _say(pattern: str, entity: Entity, namer: Namer, rng: random.Random) -> str:
+    """Return ``pattern`` with its choices made and its slots filled, every ``{w}`` anew."""
+    chosen = _CHOICE.sub(lambda found: rng.choice(found[1].split("/")), pattern)
+    worded = re.sub(r"\{w\}", lambda _: namer.word().lower(), chosen)
+    return worded.format(x=entity.name, year=rng.randint(1990, 2024))
 
 
 def near_duplicates(pages: Sequence[Page], count: int, rng: random.Random) -> Iterator[Page]:
@@ -98,7 +119,7 @@ def post_copies(
     posts: Sequence[tuple[str, Draft, bytes | None]], count: int, rng: random.Random
 ) -> Iterator[Page]:
     """Yield pages that repeat a post word for word, with its photo (saved again)."""
-    for key, draft, photo in rng.sample(posts, min(count, len(posts))):
+    for key, draft, photo in _in_turn(posts, count, rng):
         picture = partial(_decode, photo) if photo else None
         title = rng.choice(("Post", "Trending", "Seen today"))
         text = " ".join(draft.tokens)
@@ -109,7 +130,7 @@ def annotation_quotes(
     posts: Sequence[tuple[str, Draft, bytes | None]], count: int, rng: random.Random
 ) -> Iterator[Page]:
     """Yield pages that quote a post together with its annotation, as data set mirrors do."""
-    for key, draft, _ in rng.sample(posts, min(count, len(posts))):
+    for key, draft, _ in _in_turn(posts, count, rng):
         if draft.pair:
             head, tail, label = draft.pair
             labels = f"head = {head.name} ; tail = {tail.name} ; relation = {label}"
@@ -119,6 +140,15 @@ def annotation_quotes(
             )
         text = f"{' '.join(draft.tokens)} | gold labels : {labels}"
         yield Page("Data viewer", text, "annotation_quote", _ids(draft), detail={"post": key})
+
+
+def _in_turn(values: Sequence[_T], count: int, rng: random.Random) -> Iterator[_T]:
+    """Yield ``count`` of ``values`` in random order, none again before all have been."""
+    left: list[_T] = []
+    for _ in range(count):
+        if not left:
+            left = rng.sample(values, len(values))
+        yield left.pop()
 
 
 def _ids(draft: Draft) -> tuple[str, ...]:

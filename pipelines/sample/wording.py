@@ -163,12 +163,6 @@ OFF_TOPIC: Final[tuple[str, ...]] = (
     "Ten ideas for a small kitchen that cost next to nothing.",
     "The bus will run every twenty minutes until the road is mended.",
 )
-BOILERPLATE: Final[tuple[str, ...]] = (
-    "Home | News | {x} | Contact | Privacy | Terms of use",
-    "We use cookies. Accept all cookies to read more about {x}.",
-    "Sign up for our newsletter and never miss a story about {x}. Share this page.",
-    "Page not found. You searched for {x}. Try again later or go back home.",
-)
 SWAPS: Final[dict[str, str]] = {
     "known": "noted",
     "new": "fresh",

@@ -39,13 +39,16 @@ class WorldSize:
         train: posts to train on.
         dev: posts to select on.
         test: posts to report on.
-        noise: pages of each kind of noise that is not a share of something.
+        noise: pages of each kind of noise; more of near-duplicates, fewer of quotations.
+        noise_share: share of all kinds of noise together in the whole knowledge base, in [0, 1),
+            equally many pages of each; None leaves it at ``noise``.
     """
 
     train: int = 800
     dev: int = 100
     test: int = 300
-    noise: int = 60
+    noise: int = 30
+    noise_share: float | None = None
 
     def splits(self) -> dict[str, int]:
         """Return the number of posts by split."""
@@ -158,13 +161,30 @@ def _add_noise(world: _World, seed: int, size: WorldSize) -> None:
     namer = Namer(random.Random(f"{seed}/noise/names"))
     drafts = [draft for _, draft, _ in world.posts]
     helpful = list(world.pages)
-    world.pages += noise.off_topic(size.noise, rng)
-    world.pages += noise.contradicting(world.entities, _CONTRADICTED, namer, rng)
-    world.pages += noise.contradicting_pairs(drafts, _CONTRADICTED, rng)
-    world.pages += noise.boilerplate(world.entities, size.noise, rng)
-    world.pages += noise.near_duplicates(helpful, 2 * size.noise, rng)
-    world.pages += noise.post_copies(world.posts, size.noise, rng)
-    world.pages += noise.annotation_quotes(world.posts, size.noise // 2, rng)
+    counts = _noise_counts(len(helpful), len(world.entities), len(drafts), size)
+    world.pages += noise.off_topic(counts["off_topic"], rng)
+    lies = counts["contradicting"]
+    world.pages += noise.contradicting(world.entities, lies - lies // 2, namer, rng)
+    world.pages += noise.contradicting_pairs(drafts, lies // 2, rng)
+    world.pages += noise.near_duplicates(helpful, counts["near_duplicate"], rng)
+    world.pages += noise.post_copies(world.posts, counts["post_copy"], rng)
+    world.pages += noise.annotation_quotes(world.posts, counts["annotation_quote"], rng)
+    for kind in noise.WORDED_KINDS:
+        world.pages += noise.worded(kind, counts[kind], seed, world.entities, namer, rng)
+
+
+def _noise_counts(helpful: int, entities: int, posts: int, size: WorldSize) -> dict[str, int]:
+    """Return the number of pages of each kind of noise."""
+    kinds = noise.NOISE_KINDS
+    if size.noise_share is not None:
+        total = round(helpful * size.noise_share / (1 - size.noise_share))
+        return {kind: (total + place) // len(kinds) for place, kind in enumerate(kinds)}
+    return {
+        **dict.fromkeys(kinds, size.noise),
+        "contradicting": round(_CONTRADICTED * (entities + posts / 2)),
+        "near_duplicate": 2 * size.noise,
+        "annotation_quote": size.noise // 2,
+    }
 
 
 def _write_kb(pages: list[Page], out: Path, seed: int, progress: bool) -> None:

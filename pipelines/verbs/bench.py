@@ -1,4 +1,4 @@
-"""``ramie bench``: how fast building, reading and training are; ratios within one run."""
+"""``ramie bench``: how fast building, reading and training are, and what evidence is worth."""
 
 from __future__ import annotations
 
@@ -9,15 +9,33 @@ from pathlib import Path
 
 from pipelines.options import add_json, note, print_result
 
-HELP = "measure building, reading and training; ratios within one run"
-EXAMPLE = "ramie bench read --posts 20000"
+HELP = "measure building, reading, training (ratios within one run) and evidence"
+EXAMPLE = "ramie bench evidence --only texts --only images"
 PARTS = ("build", "read", "train")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the verb takes."""
     parser.add_argument(
-        "part", nargs="*", metavar="PART", help=f"any of {', '.join(PARTS)} (default: all)"
+        "part",
+        nargs="*",
+        metavar="PART",
+        help=f"any of {', '.join(PARTS)} (default: these), evidence (takes half an hour)",
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="WHAT",
+        help="evidence: texts, images, noise, consistency, leaks, storage, speed, asking or "
+        "robustness; repeatable (default: all)",
+    )
+    parser.add_argument(
+        "--work",
+        type=Path,
+        default=Path("data/bench"),
+        metavar="DIR",
+        help="evidence: folder for what takes long; finished work in it is taken as it is",
     )
     parser.add_argument("--posts", type=int, help="posts to build or to read (60 and 20000)")
     parser.add_argument("--seed", type=int, default=0)
@@ -33,11 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure, and print a table of every figure."""
-    unknown = sorted(set(options.part) - set(PARTS))
+    measure = {"build": _build, "read": _read, "train": _train, "evidence": _evidence}
+    unknown = sorted(set(options.part) - set(measure))
     if unknown:
-        note(f"ramie bench: unknown part {unknown[0]!r}; known are {', '.join(PARTS)}.")
+        note(f"ramie bench: unknown part {unknown[0]!r}; known are {', '.join(measure)}.")
         return 2
-    measure = {"build": _build, "read": _read, "train": _train}
     result: dict[str, Mapping[str, object]] = {}
     for part in options.part or PARTS:
         note(f"measuring {part} ...")
@@ -49,6 +67,7 @@ def run(options: argparse.Namespace) -> int:
         if isinstance(value, float)
         else f"{part:<6} {name:<32} {value}"
         for part, figures in result.items()
+        if part != "evidence"  # its rows were printed as they came
         for name, value in figures.items()
     ]
     print_result(result, "\n".join(lines), options.json)
@@ -56,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> Mapping[str, object]:
-    from pipelines.bench_build import bench_build
+    from pipelines.bench.build import bench_build
     from pipelines.config import load_recipe
 
     recipe = load_recipe(options.recipe, options.set) if options.recipe else None
@@ -64,13 +83,20 @@ def _build(options: argparse.Namespace) -> Mapping[str, object]:
 
 
 def _read(options: argparse.Namespace) -> Mapping[str, object]:
-    from pipelines.bench_read import bench_read
+    from pipelines.bench.read import bench_read
 
     return bench_read(options.posts or 20_000, options.seed)
 
 
+def _evidence(options: argparse.Namespace) -> Mapping[str, object]:
+    from pipelines.bench.evidence import bench_evidence
+
+    say = note if options.json else print
+    return bench_evidence(options.only, options.seed, options.work, say)
+
+
 def _train(options: argparse.Namespace) -> Mapping[str, object]:
-    from pipelines.bench_train import bench_train
+    from pipelines.bench.train import bench_train
     from pipelines.config import load_recipe
 
     recipe = load_recipe(options.recipe or "twitter2017-recorded", options.set)

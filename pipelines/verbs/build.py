@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
-from pipelines.options import add_recipe, note, print_result, read_recipe
+from pipelines.options import add_recipe, print_result, read_recipe
+
+if TYPE_CHECKING:
+    from retrieval.building.report import BuildReport
 
 HELP = "build the store of a recipe: observe, ask, curate, write; resumes"
 EXAMPLE = "ramie build sample --set curate.keep_per_stream=3"
@@ -14,50 +18,75 @@ _SHOWN = 10
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the verb takes."""
     add_recipe(parser)
+    asking = parser.add_mutually_exclusive_group()
+    asking.add_argument(
+        "--offline",
+        action="store_true",
+        help="ask no live provider: recordings answer, and what they lack is counted",
+    )
+    asking.add_argument(
+        "--refresh",
+        type=_days,
+        metavar="DAYS",
+        help="ask live providers again for answers older than this",
+    )
+    asking.add_argument(
+        "--recurate",
+        action="store_true",
+        help="only apply new [curate] settings to a finished store: ask, fetch, detect and embed "
+        "nothing",
+    )
+    parser.add_argument(
+        "--max-queries", metavar="N", help="ask live providers at most N questions in this run"
+    )
+    parser.add_argument(
+        "--max-minutes", metavar="M", help="ask live providers nothing later than after M minutes"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Build, and print what was done; 1 where posts are left unfinished."""
-    from pipelines.sources import make_providers
-    from retrieval.build_report import BuildReport
-    from retrieval.builder import build_store
-    from retrieval.datasets import Dataset, read_dataset
-    from retrieval.observe import Observer
-
+    for name in ("max_queries", "max_minutes"):
+        if getattr(options, name) is not None:
+            options.set.append(f"ask.polite.{name}={getattr(options, name)}")
     recipe, store = read_recipe(options)
-    settings = recipe.build_settings()
-    dataset: Dataset = read_dataset(settings.dataset)
-    for problem in dataset.problems:
-        note(f"  data set: {problem}")
-    observer = Observer(settings.observe)
-    report: BuildReport = build_store(
-        settings,
-        store,
-        dataset=dataset,
-        observer=observer,
-        providers=make_providers(settings.ask, observer),
-        progress=True,
-    )
+    # After the recipe was found right: what follows loads models.
+    from pipelines.building import build_recipe
+    from retrieval.asking.manner import AskingOptions
+
+    asking = AskingOptions(options.offline, options.refresh, options.recurate)
+    report = build_recipe(recipe, store, asking=asking)
     print_result(
         {"store": str(store), **report.as_json()}, _text(str(store), report), options.json
     )
     return 1 if report.unfinished else 0
 
 
-def _text(store: str, report: object) -> str:
-    from retrieval.build_report import BuildReport
+def _days(text: str) -> float:
+    days = float(text)
+    if not days >= 0:
+        raise ValueError
+    return days
 
-    assert isinstance(report, BuildReport)
+
+def _text(store: str, report: BuildReport) -> str:
     lines = [
         f"{store}: {report.action} in {report.wall_seconds:.1f} s",
         f"  questions asked {report.asked}, answered from recordings "
-        f"{report.answered_from_recordings}, unavailable {report.unavailable}",
+        f"{report.answered_from_recordings}, unavailable {report.unavailable} (blocked "
+        f"{report.blocked})",
+        *(
+            f"  {number} questions to provider {name} have no recording; run without --offline"
+            for name, number in report.missing.items()
+        ),
         *(f"  {name:<28} {count}" for name, count in report.counters.items()),
         *(f"  photo {reason}: {count}" for reason, count in report.photo_problems.items()),
     ]
     if report.seconds:
         shares = ", ".join(f"{name} {value:.1f}" for name, value in report.seconds.items())
         lines.append(f"  seconds: {shares}; in forward passes {report.forward_seconds:.1f}")
+    if report.outdated:
+        lines.append(f"  {report.outdated} older answers could not be renewed and are kept")
     for post in report.unfinished[:_SHOWN]:
         lines.append(f"  UNFINISHED {post.example_id}: {post.reason}")
     if report.unfinished:

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the page and print its path."""
-    from pipelines.inspect_page import write_page
+    from pipelines.page.page import write_page
 
     page = options.html or Path(f"{options.store.name}.html")
     with open_store(options.store, reader="parquet") as store:

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Build the knowledge base and print what went in and what did not."""
     from pipelines.config import load_observe
-    from retrieval.kb import build_kb
+    from retrieval.kb.knowledge_base import build_kb
 
     observe: ObserveSettings = load_observe(options.recipe, options.set)
     report = build_kb(options.folders, options.out, observe, progress=True)

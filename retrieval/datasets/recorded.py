@@ -11,107 +11,110 @@ from pathlib import Path
 from typing import Final
 
 from cache.errors import InputError
+from cache.records import Post
+from retrieval.asking.queries import clean_sentence, query_text
 from retrieval.datasets.conll import read_sentences
 from retrieval.datasets.lines import Line, decode_lines, read_lines, shown
 from retrieval.datasets.mnre import mnre_files, read_mnre_file
-from retrieval.queries import clean_sentence
+from retrieval.datasets.photo_files import photo_name
+from retrieval.settings import ImportSettings
 
 Passages = dict[str, list[str]]
 
 _CAPTION_SEPARATOR: Final = " :"
+# By format, and whether it was to be joined by photo.
+_NOTHING: Final = {
+    ("captions", True): "holds no caption. Check the file.",
+    ("mnre-lists", True): "holds nothing in the list that field names. Set the other field.",
+    ("mnre-lists", False): "holds nothing in the list that field names. Set the other field.",
+    ("conll-context", True): (
+        "holds no context below an IMGID: line, and a question of level 'image' knows its photo's "
+        "name alone. Set level = 'sentence', or write the IMGID: lines."
+    ),
+    ("conll-context", False): (
+        "holds no context: no <EOS> line labelled X with words below it. Give CoNLL-with-context."
+    ),
+}
 _SPLIT_STEMS: Final = ("train", "valid", "dev", "val", "test")
 # Twitter-2015's knowledge unpacks to 9 MB.
 _MAX_UNPACKED_BYTES: Final = 512 * 2**20
 
 
-def read_captions(path: Path, counts: Counter[str]) -> Passages:
-    """Return the passages recorded for each photo, by the photo's file name.
+def read_import(wanted: ImportSettings, counts: Counter[str]) -> Passages:
+    """Return the passages of one import by what a question of its level is joined by.
+
+    That is the photo's file name at level ``image``, and the sentence as a question words it at
+    level ``sentence``. Labels are not read.
 
     Args:
-        path: a caption file (``id.jpg :text``), or MNRE lines with ``caption`` and ``entity``
-            lists: a file, or a folder in one of MNRE's layouts.
-        counts: notes how many captions are empty.
+        wanted: where, in which format, for which level.
+        counts: notes how much was read, and what was odd.
 
     Raises:
-        InputError: nothing is there, or a line is malformed; the message names file and line.
+        InputError: nothing is there, a line is malformed (the message names file and line), or
+            no passage can be joined.
     """
-    if path.is_dir():
-        _, files = mnre_files(path)
-        return _merged(pair for file in files.values() for pair in _mnre_pairs(file, counts))
-    if _holds_literals(path):
-        return _merged(_mnre_pairs(path, counts))
-    return _merged(_caption_pairs(path, counts))
-
-
-def read_contexts(path: Path, counts: Counter[str]) -> Passages:
-    """Return the passages recorded for each sentence, by the sentence as a query asks for it.
-
-    Args:
-        path: CoNLL-with-context: a file, or a folder or zip of them. Only files named after a
-            split are read. Labels are not.
-        counts: notes sentences without context, and how many different sentences share a key.
-
-    Raises:
-        InputError: nothing is there, a line is malformed, or no sentence has a context.
-    """
+    by_photo = wanted.level == "image"
+    if wanted.format == "captions":
+        pairs = _caption_pairs(wanted.path)
+    elif wanted.format == "mnre-lists":
+        pairs = _mnre_pairs(wanted.path, wanted.field == "entity", by_photo)
+    else:
+        pairs = _context_pairs(wanted.path, by_photo, counts)
     passages: Passages = {}
-    tokens_of: dict[str, set[tuple[str, ...]]] = {}
-    for lines in _context_files(path):
-        for sentence in read_sentences(lines, with_labels=False):
-            key = clean_sentence(sentence.tokens)
-            found = sentence.passages()
-            if not key or not found:
-                counts["sentences without context"] += 1
-                continue
-            tokens_of.setdefault(key, set()).add(tuple(sentence.tokens))
-            _add_new(passages.setdefault(key, []), found)
+    for key, texts in pairs:
+        new = list(filter(None, texts))
+        if key and new:
+            known = passages.setdefault(key, [])
+            known += dict.fromkeys(text for text in new if text not in known)
+        else:
+            counts["without passages" if key else "without a name to join by"] += 1
     if not passages:
-        raise InputError(
-            f"no sentence of {path} has a context: no <EOS> line labelled X with words below it. "
-            "Set ask.context to CoNLL-with-context files."
-        )
-    shared = sum(len(sentences) - 1 for sentences in tokens_of.values())
-    if shared:
-        counts["sentences that share their cleaned text with another"] += shared
+        raise InputError(f"{wanted.path} {_NOTHING[wanted.format, by_photo]}")
+    counts["photos with passages" if by_photo else "sentences with passages"] += len(passages)
     return passages
 
 
-def _merged(pairs: Iterable[tuple[str, list[str]]]) -> Passages:
-    passages: Passages = {}
-    for name, texts in pairs:
-        _add_new(passages.setdefault(name, []), texts)
-    return passages
-
-
-def _add_new(known: list[str], texts: list[str]) -> None:
-    known.extend(dict.fromkeys(text for text in texts if text not in known))
-
-
-def _caption_pairs(path: Path, counts: Counter[str]) -> Iterator[tuple[str, list[str]]]:
+def _caption_pairs(path: Path) -> Iterator[tuple[str, list[str]]]:
     for line in read_lines(path):
         if not line.text.strip():
             continue
         name, separator, text = line.text.partition(_CAPTION_SEPARATOR)
-        if not separator or not name:
+        if not separator or not name or name.startswith("{"):
             raise InputError(
                 f"{line.place}: {shown(line.text)} is not 'photo.jpg :caption' (a space before "
-                "the colon). Correct or delete the line."
+                "the colon). Correct or delete the line, or set another format."
             )
-        caption = " ".join(text.split())
-        counts["empty captions"] += not caption
-        yield name, [caption] if caption else []
+        yield name, [" ".join(text.split())]
 
 
-def _mnre_pairs(path: Path, counts: Counter[str]) -> Iterator[tuple[str, list[str]]]:
-    for line in read_mnre_file(path):
-        texts = [" ".join(text.split()) for text in (*line.captions, *line.entities)]
-        counts["empty captions"] += texts.count("")
-        yield line.photo_name, [text for text in texts if text]
+def _mnre_pairs(path: Path, entities: bool, by_photo: bool) -> Iterator[tuple[str, list[str]]]:
+    files = mnre_files(path)[1].values() if path.is_dir() else [path]
+    for file in files:
+        for line in read_mnre_file(file):
+            # A sentence of MNRE asks with its two mentions.
+            post = Post("", line.tokens, head=line.head, tail=line.tail)
+            texts = line.entities if entities else line.captions
+            key = line.photo_name if by_photo else query_text(post)
+            yield key, [" ".join(text.split()) for text in texts]
 
 
-def _holds_literals(path: Path) -> bool:
-    first = next((line.text for line in read_lines(path) if line.text.strip()), "")
-    return first.lstrip().startswith("{")
+def _context_pairs(
+    path: Path, by_photo: bool, counts: Counter[str]
+) -> Iterator[tuple[str, list[str]]]:
+    sentences_of: dict[str, set[tuple[str, ...]]] = {}
+    for lines in _context_files(path):
+        for sentence in read_sentences(lines, with_labels=False):
+            texts = sentence.passages()
+            if by_photo:
+                yield photo_name(sentence.photo_id) if sentence.photo_id else "", texts
+                continue
+            key = clean_sentence(sentence.tokens)
+            if texts:
+                sentences_of.setdefault(key, set()).add(tuple(sentence.tokens))
+            yield key, texts
+    if shared := sum(len(sentences) - 1 for sentences in sentences_of.values()):
+        counts["sentences that share their cleaned text with another"] += shared
 
 
 def _context_files(path: Path) -> Iterator[Iterable[Line]]:
@@ -164,5 +167,5 @@ def _check_sizes(path: Path, members: list[zipfile.ZipInfo]) -> None:
     if size > _MAX_UNPACKED_BYTES:
         raise InputError(
             f"{path} unpacks to {size:,} bytes, more than {_MAX_UNPACKED_BYTES:,}. If that is "
-            "meant, unpack it and set ask.context to the folder."
+            "meant, unpack it and set path to the folder."
         )

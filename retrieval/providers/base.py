@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol, TypeGuard
 
 from cache.errors import ProviderUnavailable
 from cache.keys import fingerprint
@@ -54,6 +54,34 @@ class Provider(Protocol):
             ProviderUnavailable: the image is not to be had now.
         """
         ...
+
+
+class LiveProvider(Provider, Protocol):
+    """A provider whose answers change with time and come from elsewhere.
+
+    Its answers are dated. An answer without hits is believed only after the `canary` was answered
+    with hits. It knows images by URL: its hits have an ``image_url`` in place of a ``media_key``,
+    and the images, and pages where it ``wants_pages``, are fetched apart.
+    """
+
+    @property
+    def live(self) -> Literal[True]:
+        """Tells a live provider from one that answers from files at hand."""
+        ...
+
+    @property
+    def wants_pages(self) -> bool:
+        """Whether the texts of its hits are only snippets of the pages at their ``url``."""
+        ...
+
+    def canary(self, query: Query) -> Query:
+        """Return a query of the same kind as ``query`` that is bound to have hits."""
+        ...
+
+
+def is_live(provider: Provider) -> TypeGuard[LiveProvider]:
+    """Return whether ``provider`` is a `LiveProvider`."""
+    return bool(getattr(provider, "live", False))
 
 
 def query_identity(query: Query) -> dict[str, str]:

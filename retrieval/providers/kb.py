@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cache.errors import InputError, ProviderUnavailable, StoreMismatch
 from cache.keys import canonical_json, is_content_key
 from cache.records import Hit, Media, Query, Vector
-from retrieval.kb import Found, KnowledgeBase, Search
+from retrieval.kb.knowledge_base import Found, KnowledgeBase, Search
 from retrieval.providers.base import answer_key
 
 NAME: Final = "kb"

@@ -1,22 +1,24 @@
 """Provider ``recorded``: evidence that others published with a data set, joined by what it is of.
 
-Captions are joined by the photo's file name, contexts by the sentence. Never by line number or
-split, which say nothing about a post, and never by label, which no query knows.
+At level ``image`` it is joined by the photo's file name, at level ``sentence`` by the sentence.
+Never by line number or split, which say nothing about a post, and never by label, which no query
+knows.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cache.errors import InputError, ProviderUnavailable
 from cache.keys import canonical_json, content_key, fingerprint
-from cache.records import Hit, Media, Query
+from cache.records import Hit, Level, Media, Query
 from retrieval.datasets.lines import shown
-from retrieval.datasets.recorded import read_captions, read_contexts
+from retrieval.datasets.recorded import Passages, read_import
+from retrieval.settings import ImportSettings
 
 
 class _Passage(BaseModel):
@@ -32,34 +34,45 @@ class _Answer(BaseModel):
     passages: list[_Passage]
 
 
+@dataclass(frozen=True, slots=True)
+class _Import:
+    """The passages of one import; ``name`` tells it from others in the same recipe."""
+
+    name: str
+    level: Level
+    passages: Passages
+
+
 class RecordedProvider:
-    """Answers image-level text queries from captions, sentence-level ones from contexts.
+    """Answers queries for text of the levels that its imports are of.
 
     Attributes:
         counts: what was read and what was odd about it, for the report.
     """
 
-    def __init__(self, captions: Path | None = None, context: Path | None = None) -> None:
+    def __init__(self, imports: Sequence[ImportSettings]) -> None:
         """Read the files.
 
         Args:
-            captions: as `read_captions` takes it.
-            context: as `read_contexts` takes it.
+            imports: in the order in which their passages come in an answer.
 
         Raises:
-            InputError: neither is given, one is missing, or a line is malformed.
+            InputError: there is none, one cannot be read, or holds nothing that can be joined.
         """
-        if captions is None and context is None:
+        if not imports:
             raise InputError(
-                "provider 'recorded' has nothing to read. Set ask.captions, ask.context or both."
+                "provider 'recorded' has nothing to read. Add [[ask.imports]] with path, format, "
+                "level and modality to the recipe."
             )
         self.counts: Counter[str] = Counter()
-        self._captions = read_captions(captions, self.counts) if captions is not None else {}
-        self._contexts = read_contexts(context, self.counts) if context is not None else {}
-        self._has_captions, self._has_contexts = captions is not None, context is not None
-        self.counts["photos with captions"] = sum(map(bool, self._captions.values()))
-        self.counts["sentences with context"] = len(self._contexts)
-        self._fingerprint = fingerprint({"captions": self._captions, "contexts": self._contexts})
+        self._imports = [
+            _Import(_name(number, wanted), wanted.level, read_import(wanted, self.counts))
+            for number, wanted in enumerate(imports, start=1)
+        ]
+        # The modality is always text, but is said, so that images will be another fingerprint.
+        self._fingerprint = fingerprint(
+            [[one.name, one.level, "text", one.passages] for one in self._imports]
+        )
 
     @property
     def name(self) -> str:
@@ -72,12 +85,9 @@ class RecordedProvider:
         return self._fingerprint
 
     def accepts(self, query: Query) -> bool:
-        """Return whether ``query`` looks for the text that a photo, or a sentence, is known by."""
-        if query.modality != "text":
-            return False
-        if query.level == "image":
-            return self._has_captions and bool(query.image_name)
-        return query.level == "sentence" and self._has_contexts and bool(query.text)
+        """Return whether ``query`` looks for text, at a level and by a name that imports know."""
+        levels = {one.level for one in self._imports}
+        return query.modality == "text" and query.level in levels and bool(_key(query))
 
     def ask(self, queries: Sequence[Query], k: int) -> list[bytes | ProviderUnavailable]:
         """Return the first ``k`` passages of each query; a post not in the files found none."""
@@ -89,15 +99,15 @@ class RecordedProvider:
                 f"provider 'recorded' cannot answer a query of level {query.level!r} for "
                 f"{query.modality!r}. Ask `accepts` first."
             )
-        if query.level == "image":
-            prefix, texts = f"photo:{query.image_name}", self._captions.get(query.image_name, [])
-        else:
-            digest = content_key(query.text.encode("utf-8", "replace"))[:16]
-            prefix, texts = f"sentence:{digest}", self._contexts.get(query.text, [])
+        key = _key(query)
+        place = f"photo:{key}" if query.level == "image" else f"sentence:{_digest(key)}"
         passages = [
-            {"id": f"{prefix}:{index}", "text": text} for index, text in enumerate(texts[:k])
+            {"id": f"{one.name}:{place}:{index}", "text": text}
+            for one in self._imports
+            if one.level == query.level
+            for index, text in enumerate(one.passages.get(key, []))
         ]
-        return canonical_json({"passages": passages}).encode()
+        return canonical_json({"passages": passages[:k]}).encode()
 
     def parse(self, query: Query, body: bytes, asked_at: str) -> list[Hit]:
         """Return the hits of a recorded answer, best first.
@@ -140,3 +150,16 @@ class RecordedProvider:
             f"provider 'recorded' holds text only, and no image {shown(key)}. "
             "Ask the provider that named it."
         )
+
+
+def _name(number: int, wanted: ImportSettings) -> str:
+    return "-".join(filter(None, [str(number), wanted.format, wanted.field]))
+
+
+def _key(query: Query) -> str:
+    """Return what joins ``query`` to passages: all that it tells of its post."""
+    return query.image_name if query.level == "image" else query.text
+
+
+def _digest(text: str) -> str:
+    return content_key(text.encode("utf-8", "replace"))[:16]

@@ -1,0 +1,1 @@
+"""Benchmarks: ratios within one run, and figures beside the figures that were to be reached."""

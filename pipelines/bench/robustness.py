@@ -1,0 +1,119 @@
+"""How much F1 is lost as the knowledge base fills with noise, with curation and without."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Final
+
+from pipelines.bench.figures import Figure
+from pipelines.building import build_recipe
+from pipelines.comparison import System, compare
+from pipelines.config import Recipe, load_recipe
+from pipelines.options import note
+from pipelines.sample.world import WorldSize, generate_world
+from retrieval.kb.knowledge_base import build_kb
+from retrieval.settings import CurateSettings, LeakSettings, NoiseSettings
+
+SHARES: Final = (0.0, 0.2, 0.4, 0.6, 0.8)
+_MOST_LOST: Final = 5.0
+# Noise takes places in an answer; what is left must still hold what helps.
+_HITS_PER_QUERY: Final = 30
+
+
+def bench_robustness(
+    seed: int, work: Path, shares: Sequence[float] = SHARES, runs: Sequence[int] = (1,)
+) -> list[Figure]:
+    """Train and test on worlds whose knowledge bases are to ``shares`` noise.
+
+    Args:
+        seed: of the worlds; equal posts in all of them.
+        work: keeps worlds, stores and runs; what is finished there is not made again.
+        shares: of noise pages among all pages; the first is what the loss is counted from.
+        runs: seeds of training.
+    """
+    curves: dict[str, dict[float, float]] = {"with curation": {}, "without": {}}
+    for share in shares:
+        world = work / f"world-{share:g}"
+        if not world.is_dir():
+            generate_world(seed, world, WorldSize(noise_share=share))
+        for name, curve in curves.items():
+            recipe = _recipe(name, world)
+            curve[share] = _f1(recipe, work / f"{name.split()[0]}-{share:g}", runs)
+            note(f"  noise {share:.0%}, {name}: F1 {curve[share]:.2f}")
+            (work / "curves.json").write_text(json.dumps(curves, indent=1) + "\n")
+    return _figures(curves)
+
+
+def _figures(curves: Mapping[str, Mapping[float, float]]) -> list[Figure]:
+    figures: list[Figure] = []
+    for name, curve in curves.items():
+        start = next(iter(curve.values()))
+        figures += [
+            Figure(f"F1 at {share:.0%} noise in the knowledge base, {name}", f1)
+            for share, f1 in curve.items()
+        ]
+        lost = max(start - f1 for f1 in curve.values())
+        bound = _MOST_LOST if name == "with curation" else None
+        figures.append(Figure(f"most F1 lost to noise, {name}", lost, bound, "below"))
+    return figures
+
+
+def _recipe(name: str, world: Path) -> Recipe:
+    recipe = load_recipe(
+        "sample",
+        [
+            f"dataset.root={world / 'posts'}",
+            f"ask.kb={world}-kb",
+            f"ask.hits_per_query={_HITS_PER_QUERY}",
+        ],
+    )
+    if name == "with curation":
+        return recipe
+    return recipe.model_copy(update={"curate": _uncurated(recipe.curate)})
+
+
+def _uncurated(settings: CurateSettings) -> CurateSettings:
+    """Return settings with all switches off; equal texts and images still count once."""
+    return settings.model_copy(
+        update={
+            "near_duplicate_text": 1.0,
+            "contained_text": 1.0,
+            "near_duplicate_image_bits": 0,
+            "near_duplicate_image_cosine": 1.0,
+            "noise": NoiseSettings(
+                too_short=0,
+                boilerplate=False,
+                languages=(),
+                keyword_list=False,
+                adult=False,
+                spam=False,
+                unrendered=False,
+            ),
+            "leaks": LeakSettings(
+                post_overlap=1.0, post_containment=1.0, annotations=False, denied_hosts=()
+            ),
+            "max_false_keeps": 1.0,
+            "min_relevance": -1.0,
+        }
+    )
+
+
+def _f1(recipe: Recipe, folder: Path, runs: Sequence[int]) -> float:
+    assert recipe.ask.kb is not None
+    if not recipe.ask.kb.is_dir():
+        build_kb(recipe.dataset.root.parent / "kb", recipe.ask.kb, recipe.observe, progress=True)
+    build_recipe(recipe, folder / "store")
+    rows = compare(
+        recipe,
+        folder / "store",
+        folder / "runs",
+        systems=[System("synthesis")],
+        seeds=runs,
+        say=note,
+    )
+    score = mean(rows[0].f1)
+    return score if math.isfinite(score) else 0.0

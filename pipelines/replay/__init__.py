@@ -1,0 +1,1 @@
+"""A made-up web on this machine that answers, and misbehaves, as it is told."""

@@ -1,0 +1,1 @@
+"""Asking: questions of a post, each distinct one once, politely, answers recorded raw."""

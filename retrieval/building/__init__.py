@@ -1,0 +1,1 @@
+"""Building: a store from posts, shard by shard, going on where an earlier run stopped."""

@@ -1,0 +1,258 @@
+"""Fills a store: observe, ask, curate, write, shard by shard, and go on where a run stopped."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from cache.journal import JOURNAL_NAME, read_journal
+from cache.manifest import Manifest
+from cache.parquet_reader import ParquetReader
+from cache.recordings import Recordings
+from cache.records import Post
+from cache.writer import StoreWriter
+from retrieval.asking.asked_at import age_days
+from retrieval.asking.estimate import Questions, Seeing, estimate
+from retrieval.asking.manner import AskingOptions, Manner
+from retrieval.building.gather import Gatherer, Seen, Unfinished
+from retrieval.building.identity import store_identity
+from retrieval.building.plan import Plan, open_earlier, plan_build
+from retrieval.building.progress import BuildProgress
+from retrieval.building.recurate import NoObserver, refuse_missing
+from retrieval.building.reference import reference_ids
+from retrieval.building.report import BuildReport, count_shards
+from retrieval.building.shards import ShardBuilder, Shards
+from retrieval.datasets import Dataset
+from retrieval.http.base import Client
+from retrieval.providers.base import Provider, is_live
+from retrieval.settings import BuildSettings
+from retrieval.sight.sight import PostObserver, Sight
+
+if TYPE_CHECKING:
+    from retrieval.fetching.fetch import Fetcher
+
+RECORDINGS: Final = "recordings"
+_EVERYBODY: Final = AskingOptions()
+_log = logging.getLogger(__name__)
+
+
+def build_store(
+    settings: BuildSettings,
+    store: Path,
+    *,
+    dataset: Dataset,
+    observer: PostObserver,
+    providers: Sequence[Provider],
+    fetch_client: Client | None = None,
+    asking: AskingOptions = _EVERYBODY,
+    progress: bool = False,
+    say: Callable[[str], None] = _log.info,
+) -> BuildReport:
+    """Fill ``store`` with the evidence for the posts of ``dataset``; return what was done.
+
+    A finished store is left as it is; if only ``settings.curate`` differ, it is curated anew from
+    its observations and recordings. An interrupted build goes on; one in which providers could
+    not be asked does the shards with unfinished posts again.
+
+    Args:
+        settings: what decides the content.
+        store: folder of the store; made where missing.
+        dataset: the posts; their annotations only travel along.
+        observer: sees posts; its models are needed only for posts not seen before.
+        providers: who is asked, in the order of ``settings.ask.providers``.
+        fetch_client: fetches the images and pages that live providers name; None fetches none.
+        asking: whether live providers, or any, are asked, and whether answers are renewed.
+        progress: show a bar, where the output is a terminal.
+        say: told how much will be asked, before anything is.
+
+    Raises:
+        StoreMismatch: the folder holds a store, or an interrupted build, of other posts or
+            settings; or there is more to do than ``asking.recurate_only`` allows. The message
+            names the differences and the way out.
+        StoreError: the folder cannot be written, or another process is at it.
+        InputError: models or knowledge base cannot be used.
+    """
+    start, forward_before = time.perf_counter(), observer.forward_seconds
+    plan = _plan(settings, store, dataset, observer, providers, asking)
+    if plan.action == "nothing to do" and plan.earlier is not None:
+        seconds = time.perf_counter() - start
+        return BuildReport(plan.action, plan.earlier.counters, wall_seconds=seconds)
+    with ExitStack() as stack:
+        shards = Shards(dataset, settings.shard_size)
+        writer = stack.enter_context(
+            StoreWriter(store, identity=plan.identity, num_shards=len(shards))
+        )
+        book = stack.enter_context(Recordings(store / RECORDINGS))
+        earlier = stack.enter_context(_earlier(store, plan))
+        todo = sorted(set(range(len(shards))) - (writer.finished_shards() - plan.redo))
+        only = None
+        if asking.recurate_only:
+            observer = NoObserver(observer.fingerprint, observer)
+            only = frozenset(() if earlier is None else earlier.example_ids())
+        posts = [post for post in shards.posts(todo) if only is None or post.example_id in only]
+        questions = _questions(settings, posts, dataset, providers, book, earlier, asking)
+        for one in questions:
+            say(str(one))
+
+        bar = stack.enter_context(_bar(store, shards, todo, questions, progress))
+        manner = Manner(asking, settings.ask.polite, patient=True, progress=bar.questions)
+        fetcher = _fetcher(settings, fetch_client, book, asking)
+        k = settings.ask.hits_per_query
+        gatherer = Gatherer(providers, book, observer, k, settings.curate, manner, fetcher)
+        bar.counts = gatherer.asker.counts
+        sight = Sight(observer, dataset.photos, earlier, gatherer.watch)
+        reference = _reference(dataset, settings.curate.reference_posts, only)
+        builder = ShardBuilder(shards, sight, gatherer, writer, bar, only)
+        unfinished = _fill(builder, shards, todo, sight.remember(reference))
+        with gatherer.watch.stage("write"):
+            manifest = _close(writer, dataset)
+    asker = gatherer.asker
+    return BuildReport(
+        plan.action,
+        manifest.counters,
+        num_written=len(todo),
+        num_observed=sight.num_observed,
+        asked=asker.counts["asked"],
+        answered_from_recordings=asker.counts["recorded"],
+        unavailable=asker.counts["unavailable"],
+        blocked=asker.counts["blocked"],
+        outdated=asker.counts["outdated"],
+        missing={name: len(keys) for name, keys in sorted(asker.missing.items())},
+        estimate=questions,
+        unfinished=tuple(sorted(unfinished, key=lambda one: one.example_id)),
+        photo_problems=dict(sorted(sight.photo_problems.items())),
+        seconds=dict(gatherer.watch.seconds),
+        forward_seconds=observer.forward_seconds - forward_before,
+        wall_seconds=time.perf_counter() - start,
+    )
+
+
+def _plan(
+    settings: BuildSettings,
+    store: Path,
+    dataset: Dataset,
+    observer: PostObserver,
+    providers: Sequence[Provider],
+    asking: AskingOptions,
+) -> Plan:
+    identity = store_identity(settings, dataset, observer.fingerprint, providers)
+    refresh = False
+    if asking.refresh_days is not None:
+        live = {provider.name for provider in providers if is_live(provider)}
+        with Recordings(store / RECORDINGS) as book:
+            refresh = any(
+                age_days(one.asked_at) >= asking.refresh_days
+                for one in book.asked()
+                if one.provider in live
+            )
+    return plan_build(store, identity, refresh=refresh, recurate_only=asking.recurate_only)
+
+
+@contextmanager
+def _earlier(store: Path, plan: Plan) -> Iterator[ParquetReader | None]:
+    earlier = open_earlier(store, plan)
+    if earlier is None:
+        yield None
+        return
+    with earlier:
+        yield earlier
+
+
+def _questions(
+    settings: BuildSettings,
+    posts: Sequence[Post],
+    dataset: Dataset,
+    providers: Sequence[Provider],
+    book: Recordings,
+    earlier: ParquetReader | None,
+    asking: AskingOptions,
+) -> tuple[Questions, ...]:
+    """Return what will be asked; nothing where only files at hand are asked.
+
+    Raises:
+        StoreMismatch: something would be asked although only curation may be done.
+    """
+    if not (asking.recurate_only or any(map(is_live, providers))):
+        return ()
+    known = frozenset(() if earlier is None else earlier.example_ids())
+    observations = {
+        post.example_id: earlier.read(post.example_id).observation
+        for post in posts
+        if earlier is not None and post.example_id in known
+    }
+    regions = 0 if settings.observe.detector == "none" else settings.observe.max_regions
+    ask = settings.ask
+    questions = estimate(
+        posts,
+        Seeing(observations, dataset.photos, regions),
+        providers,
+        book,
+        ask.hits_per_query,
+        ask.polite.seconds_between,
+    )
+    if asking.recurate_only:
+        refuse_missing(questions)
+    return questions
+
+
+def _fill(
+    builder: ShardBuilder, shards: Shards, todo: Sequence[int], reference: Sequence[Seen]
+) -> list[Unfinished]:
+    """Write the shards ``todo``, and those whose evidence was compared with something else.
+
+    Return the posts that could not be finished.
+    """
+    waiting = set(todo)
+    unfinished: dict[int, list[Unfinished]] = {}
+    everybody = shards.posts(range(len(shards)))
+    while True:
+        builder.gatherer.look_around(everybody, reference)
+        stale = builder.stale(set(range(len(shards))) - waiting)
+        if not (waiting or stale):
+            break
+        unfinished |= builder.build(sorted(waiting | stale))
+        waiting = set()
+        # An answer that came at a second try may be to a question about the reference.
+        if not builder.gatherer.has_late_answers():
+            break
+    return [one for found in unfinished.values() for one in found]
+
+
+def _reference(dataset: Dataset, count: int, only: frozenset[str] | None) -> list[Post]:
+    posts = {example.post.example_id: example.post for example in dataset.examples}
+    names = [name for name in posts if only is None or name in only]
+    return [posts[name] for name in reference_ids(names, count)]
+
+
+def _fetcher(
+    settings: BuildSettings, client: Client | None, book: Recordings, asking: AskingOptions
+) -> Fetcher | None:
+    if client is None:
+        return None
+    # Here, for a store from files at hand needs no code that reaches the network.
+    from retrieval.fetching.fetch import Fetcher
+
+    ask = settings.ask
+    return Fetcher(client, ask.fetch, ask.polite, book, asking.offline or asking.recurate_only)
+
+
+def _bar(
+    store: Path, shards: Shards, todo: Sequence[int], questions: Sequence[Questions], show: bool
+) -> BuildProgress:
+    to_ask = sum(one.missing for one in questions) if questions else None
+    done = shards.num_posts - len(shards.posts(todo))
+    return BuildProgress(store.name, shards.num_posts, done, to_ask, show=show)
+
+
+def _close(writer: StoreWriter, dataset: Dataset) -> Manifest:
+    """Write the manifest, its counters counted from the shards of this and all earlier runs."""
+    journal = read_journal(writer.path / JOURNAL_NAME)
+    shards = {} if journal is None else journal.shards
+    counters: dict[str, object] = {}
+    counters |= count_shards(writer.path, [shard for _, shard in sorted(shards.items())])
+    counters |= {f"data set: {problem.kind}": problem.count for problem in dataset.problems}
+    return writer.close(counters)

@@ -1,0 +1,144 @@
+"""What decides the content of a store, and what to do about a store that is there already."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import JsonValue
+
+from cache.keys import canonical_json, fingerprint
+from cache.manifest import differing_keys
+from retrieval.curation.curate import CURATION_VERSION
+from retrieval.datasets import Dataset
+from retrieval.providers.base import Provider, is_live
+from retrieval.settings import BuildSettings
+
+Identity = dict[str, JsonValue]
+
+# Machine facts. Where files lie is one: fingerprints name them by content.
+_PLACES: Final[Mapping[str, Any]] = {
+    "dataset": {"root": True, "photos": True},
+    "ask": {
+        "kb": True,
+        "imports": {"__all__": {"path"}},
+        "polite": True,
+        "ca_file": True,
+        "web": {"proxy"},
+        "wikipedia": {"contact"},
+        "fetch": {"allowed_hosts", "together", "seconds_between"},
+    },
+}
+_FILE_NAMES: Final = ("detector_weights", "encoder", "encoder_weights")
+
+
+def store_identity(
+    settings: BuildSettings,
+    dataset: Dataset,
+    observer_fingerprint: str,
+    providers: Sequence[Provider],
+) -> Identity:
+    """Return what a manifest says about where its store comes from.
+
+    ``fingerprints`` and ``shard_size`` decide whether two stores are the same; ``settings``,
+    ``providers`` and ``code_version`` tell people. No fingerprint but the data set's knows an
+    annotation.
+    """
+    groups = {
+        name: getattr(settings, name).model_dump(mode="json", exclude=_PLACES.get(name))
+        for name in ("dataset", "observe", "ask", "curate")
+    }
+    for name in _FILE_NAMES:
+        groups["observe"][name] = Path(groups["observe"][name]).name
+    identity = {
+        "code_version": version("ramie"),
+        "settings": groups,
+        "shard_size": settings.shard_size,
+        "providers": {provider.name: provider.fingerprint for provider in providers},
+        "fingerprints": {
+            "dataset": fingerprint([dataset.digest, _photo_sizes(dataset)]),
+            "observe": observer_fingerprint,
+            "ask": fingerprint(
+                {
+                    "providers": [[provider.name, provider.fingerprint] for provider in providers],
+                    "hits_per_query": settings.ask.hits_per_query,
+                    "fetch": groups["ask"]["fetch"] if any(map(is_live, providers)) else None,
+                }
+            ),
+            "curate": fingerprint({**groups["curate"], "version": CURATION_VERSION}),
+        },
+    }
+    plain: Identity = json.loads(canonical_json(identity))
+    return plain
+
+
+def compare(ours: Identity, theirs: Mapping[str, JsonValue]) -> Literal["same", "curate", "other"]:
+    """Return whether two identities are of one store, differ in curation alone, or otherwise."""
+    keys = differing_keys(_deciding(ours), _deciding(theirs))
+    if not keys:
+        return "same"
+    return "curate" if keys == ["fingerprints.curate"] else "other"
+
+
+def differences(ours: Identity, theirs: Mapping[str, JsonValue]) -> list[str]:
+    """Return what differs, as ``key: old -> new``, for a person who must decide what to do."""
+    told: list[str] = []
+    for key in differing_keys(_deciding(ours), _deciding(theirs)):
+        group = key.removeprefix("fingerprints.")
+        mine, other = _at(ours, f"settings.{group}"), _at(theirs, f"settings.{group}")
+        named = differing_keys(_mapping(mine), _mapping(other))
+        told += [
+            f"{group}.{name}: {_short(_at(other, name))} -> {_short(_at(mine, name))}"
+            for name in named
+        ]
+        if not named:
+            change = f"{_short(_at(theirs, key))} -> {_short(_at(ours, key))}"
+            told.append(f"{group} ({_CONTENT.get(group, 'value')}): {change}")
+    return told
+
+
+_CONTENT: Final = {
+    "dataset": "posts, annotations or photos",
+    "observe": "weights or libraries",
+    "ask": "what the providers know",
+    "curate": "how the steps work",
+}
+
+
+def _deciding(identity: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    return {
+        "shard_size": identity.get("shard_size"),
+        "fingerprints": identity.get("fingerprints"),
+    }
+
+
+def _photo_sizes(dataset: Dataset) -> dict[str, int | None]:
+    """Return the size of each photo's file: photos that come, go or change are noticed at once.
+
+    Reading them all to be sure would take longer than everything else a second build does.
+    """
+    sizes: dict[str, int | None] = {}
+    for example_id, path in dataset.photos.items():
+        try:
+            sizes[example_id] = path.stat().st_size
+        except OSError:
+            sizes[example_id] = None
+    return sizes
+
+
+def _at(value: object, dotted: str) -> object:
+    for part in dotted.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def _mapping(value: object) -> dict[str, JsonValue]:
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return f"{text[:12]}..." if len(text) == 64 else text

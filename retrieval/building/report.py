@@ -1,0 +1,110 @@
+"""What a build did, and what the store holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pydantic import JsonValue
+
+from cache.manifest import ShardEntry
+from cache.shards import open_shard
+from retrieval.asking.estimate import Questions
+from retrieval.building.gather import Unfinished
+
+Action = Literal["built", "resumed", "refreshed", "recurated", "nothing to do"]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """What one run of the builder did.
+
+    Attributes:
+        action: what kind of run it was.
+        counters: of the whole store, as its manifest has them.
+        num_written: shards written in this run.
+        num_observed: posts that the models looked at in this run.
+        asked: distinct questions that providers answered in this run.
+        answered_from_recordings: distinct questions that an earlier answer served.
+        unavailable: questions that a provider could not answer, or that nobody asked.
+        blocked: of these, questions that a live provider blocked or otherwise failed at.
+        outdated: of these, questions whose older answer was kept.
+        missing: questions that were not asked because nobody was to be, by provider.
+        estimate: what was to be asked, as it was known when the build began.
+        unfinished: posts without a row in the store; the next run tries again.
+        photo_problems: unusable photos met in this run, by reason.
+        seconds: wall time by stage.
+        forward_seconds: wall time inside forward passes of detector and encoder.
+        wall_seconds: of the whole run.
+    """
+
+    action: Action
+    counters: Mapping[str, JsonValue]
+    num_written: int = 0
+    num_observed: int = 0
+    asked: int = 0
+    answered_from_recordings: int = 0
+    unavailable: int = 0
+    blocked: int = 0
+    outdated: int = 0
+    missing: Mapping[str, int] = field(default_factory=dict)
+    estimate: tuple[Questions, ...] = ()
+    unfinished: tuple[Unfinished, ...] = ()
+    photo_problems: Mapping[str, int] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    forward_seconds: float = 0.0
+    wall_seconds: float = 0.0
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """Return the report as JSON."""
+        return {
+            "action": self.action,
+            "counters": dict(self.counters),
+            "num_written": self.num_written,
+            "num_observed": self.num_observed,
+            "asked": self.asked,
+            "answered_from_recordings": self.answered_from_recordings,
+            "unavailable": self.unavailable,
+            "blocked": self.blocked,
+            "outdated": self.outdated,
+            "missing": dict(self.missing),
+            "estimate": [questions.as_json() for questions in self.estimate],
+            "unfinished": {one.example_id: one.reason for one in self.unfinished},
+            "photo_problems": dict(self.photo_problems),
+            "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+            "forward_seconds": round(self.forward_seconds, 3),
+            "wall_seconds": round(self.wall_seconds, 3),
+        }
+
+
+def count_shards(store: Path, shards: Iterable[ShardEntry]) -> dict[str, int]:
+    """Return what the shards hold, by kind, counted from the files themselves.
+
+    So the counts are the same whether the store was built in one run or in many.
+    """
+    counts: Counter[str] = Counter()
+    for shard in shards:
+        counts["unfinished"] += len(shard.unfinished)
+        for split, status in _columns(store, shard, "examples", "split", "photo_status"):
+            counts["posts"] += 1
+            counts[f"posts {split}"] += 1
+            counts[f"photos {status}"] += 1
+        for level, modality in _columns(store, shard, "evidence", "level", "modality"):
+            counts["evidence"] += 1
+            counts[f"evidence {level} {modality}"] += 1
+        for (step,) in _columns(store, shard, "dropped", "step"):
+            counts["dropped"] += 1
+            counts[f"dropped {step}"] += 1
+    return dict(sorted(counts.items()))
+
+
+def _columns(
+    store: Path, shard: ShardEntry, table: Literal["examples", "evidence", "dropped"], *names: str
+) -> list[tuple[object, ...]]:
+    file = open_shard(store, shard.files[table], table)
+    columns = [file.column(name) for name in names]
+    file.close()
+    return list(zip(*columns, strict=True))

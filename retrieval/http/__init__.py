@@ -1,0 +1,1 @@
+"""Requests to the world outside: guarded, polite, and never believed."""

@@ -1,0 +1,1 @@
+"""Seeing: photos decoded, regions detected, photos, crops and sentences embedded."""

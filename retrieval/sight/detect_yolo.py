@@ -1,0 +1,205 @@
+"""YOLO by ultralytics (AGPL-3.0): the only file that imports it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.ops import batched_nms  # type: ignore[import-untyped, unused-ignore]
+
+from cache.errors import InputError
+from cache.records import Region
+from retrieval.settings import ObserveSettings
+from retrieval.sight.detect import tidy_regions
+from retrieval.sight.forward import ForwardClock, padded_batches, pick_device
+
+# Read by ultralytics when it is imported: no look-ups in the network, no package installed on the
+# fly, and checkpoints (pickles) restricted to the classes of known models.
+_QUIET = {
+    "YOLO_OFFLINE": "true",
+    "YOLO_AUTOINSTALL": "false",
+    "YOLO_VERBOSE": "false",
+    "ULTRALYTICS_SAFE_LOAD": "true",
+}
+_GREY = 114 / 255  # what YOLO models were trained to see around a letterboxed photo
+_NMS_IOU = 0.7  # ultralytics' own default
+_MOST_CANDIDATES = 3000  # best boxes that enter suppression: bounds the time of a hostile photo
+
+
+class _Placed(NamedTuple):
+    """How a photo lies in the square input: pixels times ``scale``, moved by the margins."""
+
+    scale_x: float
+    scale_y: float
+    left: int
+    top: int
+
+
+class YoloDetector:
+    """Finds the objects of the classes that the weights know."""
+
+    def __init__(self, weights: Path, settings: ObserveSettings, device: str | None) -> None:
+        self._settings = settings
+        self._device = pick_device(device)
+        self._clock = ForwardClock(self._device)
+        model, self._names, self._side = _load(weights)
+        self._model = model.to(self._device).to(memory_format=torch.channels_last)
+
+    @property
+    def forward_seconds(self) -> float:
+        """Wall time spent inside forward passes so far."""
+        return self._clock.seconds
+
+    def detect(self, images: Sequence[Image.Image]) -> list[tuple[Region, ...]]:
+        """Return the regions of each RGB image, best first; see `Detector`."""
+        places = [_place(image.size, self._side) for image in images]
+        found: list[tuple[Region, ...]] = []
+        for batch, num_real in padded_batches(images, self._prepare, self._settings.batch_size):
+            raw = self._forward(batch)
+            for row in raw[:num_real]:
+                index = len(found)
+                found.append(self._regions(row, places[index], images[index].size))
+        return found
+
+    def _prepare(self, images: Sequence[Image.Image]) -> Tensor:
+        """Return the photos letterboxed to squares, ``[batch, 3, side, side]`` in [0, 1]."""
+        side = self._side
+        batch = torch.full((len(images), 3, side, side), _GREY)
+        for index, image in enumerate(images):
+            place = _place(image.size, side)
+            size = _resized(image.size, side)
+            small = np.asarray(image.resize(size, Image.Resampling.BILINEAR), dtype=np.float32)
+            pixels = torch.from_numpy(small).permute(2, 0, 1) / 255
+            across = slice(place.left, place.left + size[0])
+            batch[index, :, place.top : place.top + size[1], across] = pixels
+        return batch
+
+    def _forward(self, batch: Tensor) -> Tensor:
+        batch = batch.to(self._device, memory_format=torch.channels_last)
+        half = self._settings.dtype == "bfloat16"
+        with (
+            self._clock.forward(),
+            torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=half),
+        ):
+            output = self._model(batch)
+            raw: Tensor = output[0] if isinstance(output, tuple | list) else output
+            return raw.float().cpu()
+
+    def _regions(self, raw: Tensor, place: _Placed, size: tuple[int, int]) -> tuple[Region, ...]:
+        boxes, scores, classes = _candidates(raw, len(self._names))
+        keep = scores >= self._settings.detector_confidence
+        boxes, scores, classes = boxes[keep], scores[keep], classes[keep]
+        order = torch.argsort(scores, descending=True, stable=True)[:_MOST_CANDIDATES]
+        boxes, scores, classes = boxes[order], scores[order], classes[order]
+        kept = batched_nms(boxes, scores, classes, _NMS_IOU)
+        shift = torch.tensor([place.left, place.top] * 2)
+        scale = torch.tensor([place.scale_x, place.scale_y] * 2)
+        boxes = (boxes[kept] - shift) / scale
+        labels = [self._names[index] for index in classes[kept].tolist()]
+        confidences = scores[kept].tolist()
+        found = zip(map(tuple, boxes.tolist()), labels, confidences, strict=True)
+        return tidy_regions(found, size, self._settings.max_regions)
+
+
+def _candidates(raw: Tensor, num_classes: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return boxes (left, top, right, bottom), scores and class indices of one photo.
+
+    Models with suppression built in give rows of (box, score, class); the others give columns of
+    (centre, size, one score per class).
+    """
+    if raw.shape[-1] == 6 and raw.shape[0] != 4 + num_classes:
+        return raw[:, :4], raw[:, 4], raw[:, 5].long()
+    scores, classes = raw[4 : 4 + num_classes].max(dim=0)
+    centre, half = raw[:2].T, raw[2:4].T / 2
+    return torch.cat([centre - half, centre + half], dim=1), scores, classes
+
+
+def _resized(size: tuple[int, int], side: int) -> tuple[int, int]:
+    scale = side / max(size)
+    return max(round(size[0] * scale), 1), max(round(size[1] * scale), 1)
+
+
+def _place(size: tuple[int, int], side: int) -> _Placed:
+    width, height = _resized(size, side)
+    return _Placed(width / size[0], height / size[1], (side - width) // 2, (side - height) // 2)
+
+
+def _load(weights: Path) -> tuple[torch.nn.Module, dict[int, str], int]:
+    """Return the model (in evaluation mode, layers fused), its class names and its input side."""
+    if weights.suffix != ".pt":
+        # Another suffix makes ultralytics read a model description, parts of which it evaluates.
+        raise InputError(
+            f"{weights} is no .pt file. Give a detection checkpoint, e.g. yolov8n.pt."
+        )
+    with quiet_ultralytics():
+        from ultralytics import YOLO
+        from ultralytics.nn import tasks
+
+        if not getattr(tasks, "SAFE_LOAD", False):
+            raise InputError(
+                "ultralytics cannot restrict what a checkpoint may run: it is too old, or was "
+                "imported before with ULTRALYTICS_SAFE_LOAD off. Update it "
+                "(pip install -U ultralytics), or set observe.detector=none."
+            )
+        try:
+            yolo = YOLO(str(weights), task="detect", verbose=False)
+            model: torch.nn.Module = yolo.model.float().eval()
+            names = {int(index): str(name) for index, name in yolo.names.items()}
+            side = yolo.overrides.get("imgsz", 640)
+        except Exception as error:  # ultralytics raises anything, also its own pickling errors
+            raise InputError(
+                f"{weights} is not a YOLO checkpoint that ultralytics can load: {error}. "
+                "Give detection weights (such as yolov8n.pt) in observe.detector_weights."
+            ) from error
+    if yolo.task != "detect":
+        raise InputError(
+            f"{weights} is a model for {yolo.task!r}, not for detection. Give detection weights "
+            "(such as yolov8n.pt) in observe.detector_weights."
+        )
+    yolo.model.fuse(verbose=False)
+    # Strides are at most 32, so the side is a multiple of it.
+    return model, names, max(32, int(side if isinstance(side, int) else max(side)) // 32 * 32)
+
+
+def download_weights(name: str, target: Path) -> str:
+    """Fetch published weights to ``target``; return why it failed, or nothing."""
+    with quiet_ultralytics():
+        from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
+
+        if name not in GITHUB_ASSETS_NAMES:
+            return f"there is no file {name}, and ultralytics publishes no weights of that name"
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+                partial = Path(folder) / name
+                attempt_download_asset(str(partial))
+                partial.replace(target)
+        except Exception as error:  # whatever the network did, the caller names the way out
+            return f"the download failed ({error})"
+    return ""
+
+
+@contextmanager
+def quiet_ultralytics() -> Iterator[None]:
+    """Let ultralytics be imported without network, and without writing to the user's home."""
+    with tempfile.TemporaryDirectory(prefix="ramie-yolo-") as folder:
+        wanted = {**_QUIET, "YOLO_CONFIG_DIR": folder}
+        before = {name: os.environ.get(name) for name in wanted}
+        # What is safe is not left to the environment.
+        os.environ.update(wanted)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value

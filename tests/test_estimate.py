@@ -1,0 +1,107 @@
+"""Promises of the estimate: what a build will ask is known before a model is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from builder_helpers import SETTINGS, CountingObserver, CountingProvider, build, make_dataset
+from live_helpers import LivePlayer, question
+
+from cache.parquet_reader import ParquetReader
+from cache.records import Observation, Post
+from retrieval.asking.estimate import Questions, Seeing, estimate
+from retrieval.asking.manner import AskingOptions
+from retrieval.building.builder import build_store
+from retrieval.datasets import Dataset
+from retrieval.providers.base import Provider, query_key
+
+NOTHING_SEEN = Seeing({}, {}, 3)
+
+
+def posts_of(dataset: Dataset) -> list[Post]:
+    """Return the posts of a data set."""
+    return [one.post for one in dataset.examples]
+
+
+def one(
+    posts: list[Post],
+    provider: Provider,
+    seeing: Seeing = NOTHING_SEEN,
+    recorded: tuple[str, ...] = (),
+) -> Questions:
+    """Return the estimate for one provider at two seconds per question."""
+    return estimate(posts, seeing, [provider], recorded, 4, 2.0)[0]
+
+
+def test_questions_of_the_sentence_are_counted_exactly_and_each_once() -> None:
+    posts = [Post(str(n), ("same", "words") if n % 2 else (f"word{n}",)) for n in range(10)]
+    recorded = (query_key(LivePlayer(), question("word4"), 4), "of somebody else")
+    found = one(posts, LivePlayer(), recorded=recorded)
+    assert found == Questions("web", True, 6, True, 1, 10.0)
+    assert found.missing == 5
+    assert str(found) == "web: 6 questions, 1 recorded, 10 s for 5 to ask"
+
+
+def test_photos_nobody_looked_at_count_with_every_region_they_may_have(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path)
+    found = one(posts_of(dataset), CountingProvider(), Seeing({}, dataset.photos, 3))
+    # Two photo files, each itself and three regions; four sentences; for texts and for images.
+    assert (found.distinct, found.exact) == (2 * (2 * 4 + 4), False)
+    assert found.seconds == 0.0
+    assert str(found) == "kb: at most 24 questions, 0 recorded"
+
+
+def test_a_provider_that_knows_no_photos_is_exact_all_the_same(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path)
+    found = one(posts_of(dataset), LivePlayer(), Seeing({}, dataset.photos, 3))
+    assert (found.distinct, found.exact) == (4, True)
+
+
+def test_what_an_earlier_store_saw_makes_it_exact_and_it_is_what_is_asked(
+    tmp_path: Path,
+) -> None:
+    dataset = make_dataset(tmp_path / "data")
+    provider = CountingProvider()
+    build(tmp_path / "store", dataset, provider=provider)
+    with ParquetReader(tmp_path / "store") as store:
+        seen = {name: store.read(name).observation for name in store.example_ids()}
+    found = one(posts_of(dataset), CountingProvider(), Seeing(seen, dataset.photos, 3))
+    assert (found.distinct, found.exact) == (len(provider.asked), True)
+    without = one(posts_of(dataset), CountingProvider(), Seeing({}, dataset.photos, 3))
+    assert without.distinct >= found.distinct
+
+
+def test_a_build_asks_as_much_as_was_estimated_and_no_more_after_an_interruption(
+    tmp_path: Path,
+) -> None:
+    dataset = make_dataset(tmp_path / "data")
+
+    def run(player: LivePlayer, offline: bool = False) -> tuple[Questions, int]:
+        report = build_store(
+            SETTINGS,
+            tmp_path / "store",
+            dataset=dataset,
+            observer=CountingObserver(),
+            providers=[player],
+            asking=AskingOptions(offline=offline),
+        )
+        return report.estimate[0], report.asked
+
+    first, asked = run(LivePlayer(), offline=True)
+    assert (first.distinct, first.missing, asked) == (4, 4, 0)
+    second, asked = run(LivePlayer())
+    assert (second.missing, asked) == (4, 4)
+    assert second.seconds == 4 * SETTINGS.ask.polite.seconds_between
+
+
+def test_nothing_depends_on_the_order_of_the_posts(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path)
+    seeing = Seeing({"e0": Observation(dataset.examples[0].post)}, dataset.photos, 2)
+    posts = posts_of(dataset)
+    assert one(posts, CountingProvider(), seeing) == one(posts[::-1], CountingProvider(), seeing)
+
+
+def test_long_times_are_told_in_hours() -> None:
+    posts = [Post(str(n), (f"word{n}",)) for n in range(20_000)]
+    assert "11.1 h for 20000 to ask" in str(one(posts, LivePlayer()))
+    assert "67 min for 2000 to ask" in str(one(posts[:2000], LivePlayer()))
