@@ -261,7 +261,8 @@ class NoiseSettings(Settings):
     """Which texts are noise; each kind has its own switch.
 
     Attributes:
-        too_short: texts of fewer words are dropped; 0 drops none.
+        too_short: texts of fewer words are dropped, and of just so many where none names
+            anything ("read more"); 0 drops none.
         boilerplate: drop menus, cookie banners, calls to subscribe.
         languages: keep only texts in these languages (ISO 639-1); empty keeps all.
         keyword_list: drop lists of keywords that are no sentences.
@@ -346,7 +347,7 @@ class CurateSettings(Settings):
     near_duplicate_image_cosine: float = Field(default=0.98, gt=0, le=1)
     noise: NoiseSettings = NoiseSettings()
     leaks: LeakSettings = LeakSettings()
-    max_false_keeps: float = Field(default=1.0, gt=0, le=1)
+    max_false_keeps: float = Field(default=0.2, gt=0, le=1)
     reference_posts: int = Field(default=128, ge=2)
     min_relevance: float = Field(default=0.0, ge=-1, le=1)
     rrf_k: int = Field(default=60, ge=1)

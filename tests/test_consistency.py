@@ -155,6 +155,17 @@ def test_neither_the_order_of_hits_nor_that_of_the_reference_matters() -> None:
     assert found == wanted
 
 
+def test_one_text_with_several_vectors_counts_as_the_same_one_in_any_order() -> None:
+    observation, hits = CASES[50]
+    hits = [replace(hit, text="one text of many vectors", media_key="k") for hit in hits[:8]]
+    hits += CASES[50][1][8:]
+    wanted, turned = (
+        {h.document_id: h.consistency for h in score_consistency(some, observation, REFERENCE)}
+        for some in (hits, hits[::-1])
+    )
+    assert turned == wanted
+
+
 @pytest.mark.parametrize("what", ["itself", "another name", "the same photo"])
 def test_a_post_of_the_reference_is_no_other_post_to_itself(what: str) -> None:
     observation, hits = CASES[45]

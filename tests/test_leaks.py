@@ -183,6 +183,18 @@ def test_the_index_finds_what_comparing_with_every_post_finds(
     assert got == wanted
 
 
+@settings(deadline=None, max_examples=60)
+@given(
+    posts=st.lists(WORDS, max_size=6),
+    texts=st.lists(st.lists(st.sampled_from(["ab", "cd", "other"]), max_size=12), max_size=6),
+)
+def test_to_ask_for_many_texts_finds_what_to_ask_for_each_finds(
+    posts: Sequence[Sequence[str]], texts: Sequence[Sequence[str]]
+) -> None:
+    guard = LeakGuard(Post(str(n), tuple(words)) for n, words in enumerate(posts))
+    assert guard.all_quotes(texts, 0.2) == [guard.quotes(text, 0.2) for text in texts]
+
+
 @pytest.mark.parametrize(("num_words", "quotes"), [(10, True), (9, False)])
 def test_a_quotation_begins_at_the_share_that_is_set(num_words: int, quotes: bool) -> None:
     tokens = tuple(f"word{number}" for number in range(12))

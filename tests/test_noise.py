@@ -14,7 +14,7 @@ OFF = NoiseSettings(
 )
 ENGLISH = NoiseSettings(languages=("en",))
 NOISE = {
-    "too_short": "Read more",
+    "too_short": "More",
     "boilerplate": "Home | News | Oslo | Contact | Privacy | Imprint",
     "wrong_language": "Am Wochenende besuchten viele Menschen die Stadt, obwohl es geregnet hat.",
     "keyword_list": "oslo, oslo news, oslo photos, oslo wiki, oslo map, oslo hotels, oslo age",
@@ -28,6 +28,11 @@ GOOD = (
     "Her newsletter has a million readers, and the newspaper wants to buy it.",
     "Actor speaks about nude scenes in her new film",
     "Powerball: who won the $1.08 billion lottery jackpot?",
+    "Adult education classes open in Sussex this autumn",
+    "A gay couple marries in the town hall of Oslo",
+    "A sex offender was convicted of abuse on Monday.",
+    "Doctors advise teenagers on sex education and condoms",
+    "An error by the goalkeeper cost the team the match.",
     "Access denied: reporters kept out of the hearing",
     "PM backs plan to make the bay a park \u00c3\u00a2\u00e2\u201a\u00ac what it costs",
     "Ronaldo, Messi and Neymar among the nominees for player of the year",
@@ -48,6 +53,24 @@ def test_each_kind_goes_by_its_own_name_and_only_while_its_switch_is_on(kind: st
     assert steps(NOISE[kind], OFF) == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("adult", "Meet lonely wives in Oslo for discreet fun tonight."),
+        ("adult", "This website contains material for persons aged 18 or older."),
+        ("unrendered", "This content is not available in your region."),
+        ("unrendered", "Warning: mysqli_connect() failed in /var/www/index.php on line 12"),
+        ("unrendered", "{title} by {author} on {date}"),
+        ("unrendered", "&lt;b&gt;Oslo&lt;/b&gt; caf\\u00e9 &amp;nbsp;"),
+        ("unrendered", "\u00d0\u009f\u00d1\u0080\u00d0\u00b8 \u00d0\u00bc\u00d0\u00b8 Oslo"),
+        ("keyword_list", "cheap oslo online, buy oslo for sale, best oslo price, oslo outlet"),
+        ("keyword_list", "Fjords, Vikings, Oslo, Bergen, Skiing, Ferries"),
+    ],
+)
+def test_noise_is_known_in_other_wordings(kind: str, text: str) -> None:
+    assert steps(text, NoiseSettings()) == [kind]
+
+
 @pytest.mark.parametrize("text", GOOD)
 def test_what_only_mentions_such_things_stays(text: str) -> None:
     assert steps(text, NoiseSettings()) == []
@@ -60,10 +83,36 @@ def test_a_long_article_may_have_a_line_of_boilerplate() -> None:
     assert steps(story + banner, NoiseSettings()) == []
 
 
+@pytest.mark.parametrize(
+    "tail", ["Read more below.", "More to follow.", "Photo by our own staff."]
+)
+def test_a_text_that_tells_something_may_end_in_a_line_of_boilerplate(tail: str) -> None:
+    story = "The mayor of Oslo opened a new library by the harbour on Monday."
+    assert steps(f"{story} {tail}", NoiseSettings()) == []
+
+
 def test_a_title_does_not_make_a_text_longer_but_is_a_text_where_nothing_follows() -> None:
     assert steps("Oslo town hall. Photo", NoiseSettings(), title="Oslo town hall") == ["too_short"]
     assert steps("Oslo town hall", NoiseSettings(), title="Oslo town hall") == []
-    assert steps("Photo", NoiseSettings(too_short=1)) == []
+    assert steps("Oslo", NoiseSettings(too_short=1)) == []
+
+
+def test_of_the_shortest_texts_only_those_that_name_something_stay() -> None:
+    assert steps("Bob Marley live", NoiseSettings()) == []
+    assert steps("Read more here", NoiseSettings()) == ["too_short"]
+    assert steps("Oslo. Photo of Oslo", NoiseSettings(), title="Oslo") == ["too_short"]
+    assert steps("Bob Marley", NoiseSettings()) == ["too_short"]
+
+
+def test_prices_and_orders_to_the_reader_tell_a_pitch_from_news_of_the_same_things() -> None:
+    pitch = "Need a loan? Borrow $500 within the hour: no paperwork, no questions!"
+    assert steps(pitch, NoiseSettings()) == ["spam"]
+    assert steps("Regulators say a lender charged $500 for a loan", NoiseSettings()) == []
+
+
+def test_bits_of_few_words_are_furniture_where_one_of_them_sounds_like_it() -> None:
+    assert steps("Zoom in. Photo 3 of 9. Oslo. Next.", NoiseSettings()) == ["boilerplate"]
+    assert steps("Singer. Born in Oslo. Three children.", NoiseSettings()) == []
 
 
 def test_the_title_tells_what_a_page_is() -> None:

@@ -147,7 +147,10 @@ def test_the_truth_is_kept_apart_from_what_a_builder_reads(world: Path) -> None:
         for folder in ("kb", "posts", "relations")
         for path in (world / folder).glob("*.json*")
     )
-    assert not any(kind in visible for kind in NOISE_KINDS)
+    # "Adult" and "spam" are words that pages of those kinds may say themselves.
+    told = "".join(f"{line['id']} {line.get('url')} {line.get('image')}" for line in documents)
+    assert not any(kind in told for kind in NOISE_KINDS)
+    assert not any(kind in visible for kind in NOISE_KINDS if "_" in kind)
     entities = lines(world / "truth" / "entities.jsonl")
     assert not any(entity["entity_id"] in visible for entity in entities)
 

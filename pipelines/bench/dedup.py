@@ -16,7 +16,7 @@ from typing import Final
 
 from cache.records import Hit
 from pipelines.bench.figures import Figure
-from pipelines.bench.images import bench_image_duplicates, real_folder
+from pipelines.bench.real_data import real_data
 from pipelines.sample.cast import BadgeMint, cast_entities
 from pipelines.sample.names import Namer
 from pipelines.sample.pages import entity_pages, pair_pages
@@ -28,8 +28,6 @@ from retrieval.curation.dedup_text import (
     words,
 )
 from retrieval.settings import CurateSettings
-
-__all__ = ["bench_image_duplicates", "bench_text_duplicates"]
 
 _SETTINGS: Final = CurateSettings()
 _PASSAGES: Final = 1000
@@ -55,7 +53,7 @@ def bench_text_duplicates(seeds: Sequence[int], real: Path | None = None) -> lis
         real: folder with real headlines and passages; None looks for one.
     """
     figures = []
-    for name, texts_of in corpora(real or real_folder()).items():
+    for name, texts_of in corpora(real or real_data()).items():
         figures += _figures_of_texts(name, [(seed, texts_of(seed)) for seed in seeds])
     return figures
 

@@ -7,7 +7,6 @@ measured at the other half.
 from __future__ import annotations
 
 import json
-import os
 import random
 from collections.abc import Iterator, Sequence
 from io import BytesIO
@@ -18,6 +17,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from cache.records import Hit, Vector
 from pipelines.bench.figures import Figure
+from pipelines.bench.real_data import real_data
 from retrieval.curation.dedup_images import Seen, drop_near_images, image_hash, near_images
 from retrieval.settings import CurateSettings, ObserveSettings
 from retrieval.sight.embed import ClipEncoder
@@ -63,7 +63,7 @@ def bench_image_duplicates(seeds: Sequence[int], real: Path | None = None) -> li
         seeds: of the choice of photos, of the edits and of the streams.
         real: folder with photos and weights; None looks for one.
     """
-    real = real or real_folder()
+    real = real or real_data()
     if not (real / "data" / "news_kb").is_dir():
         print(f"images: not measured: no photos at {real} (set RAMIE_REAL_DATA to a folder)")
         return []
@@ -89,12 +89,6 @@ def bench_image_duplicates(seeds: Sequence[int], real: Path | None = None) -> li
             for name, share in lost.items()
         ),
     ]
-
-
-def real_folder() -> Path:
-    """Return where real data is looked for: ``RAMIE_REAL_DATA``, else ``../shared``."""
-    beside = Path(__file__).resolve().parents[3] / "shared"
-    return Path(os.environ.get("RAMIE_REAL_DATA", str(beside)))
 
 
 def edits_of(photo: Image.Image, rng: random.Random) -> dict[str, Image.Image]:

@@ -17,7 +17,7 @@ from typing import Final
 from cache import Example, Hit, Observation, Post, Region, StoredExample, StoreWriter
 from pipelines.audit.store import audit_store
 from pipelines.bench.figures import Figure
-from pipelines.bench.images import real_folder
+from pipelines.bench.real_data import real_data
 from pipelines.sample.world import WorldSize, generate_world
 from retrieval.asking.queries import make_queries
 from retrieval.curation.dedup_text import words
@@ -60,7 +60,7 @@ def bench_leaks(seeds: Sequence[int] = (11, 12, 13)) -> list[Figure]:
     Real data is looked for as the other benchmarks do; what needs it is left out without it.
     """
     figures = _sample_worlds(seeds)
-    real = real_folder() / "data"
+    real = real_data() / "data"
     if not real.is_dir():
         print(f"leaks: real texts not measured, for there is nothing at {real}")
         return figures

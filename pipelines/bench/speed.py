@@ -6,7 +6,6 @@ and again, as a real one's are: the clock and the memory are curation's.
 
 from __future__ import annotations
 
-import os
 import random
 import resource
 import time
@@ -22,13 +21,11 @@ from cache.keys import content_key
 from cache.records import STREAMS, Hit, Level, Modality, Observation, Post, Region, Vector
 from pipelines.bench.figures import Figure
 from retrieval.curation.consistency import Reference
-from retrieval.curation.curate import Surroundings
-from retrieval.curation.curate_many import curate_many
+from retrieval.curation.curate import Surroundings, curate
 from retrieval.curation.dedup_images import ImageHash, image_hash
 from retrieval.curation.leaks import LeakGuard
 from retrieval.settings import CurateSettings
 
-_CORES: Final = 2
 _SHARD: Final = 256
 _DIM: Final = 512
 _REGIONS: Final = 2
@@ -41,7 +38,7 @@ _JOINTS: Final = ("the", "a", "of", "in", "and", "to", "for", "on", "with", "at"
 
 
 def bench_speed(posts: int = 20_000, hits: int = 60, seed: int = 0) -> list[Figure]:
-    """Curate ``posts`` of ``hits`` hits each, and a quarter of them, on two cores.
+    """Curate ``posts`` of ``hits`` hits each, and a quarter of them, in one process.
 
     Args:
         posts: how many.
@@ -55,10 +52,10 @@ def bench_speed(posts: int = 20_000, hits: int = 60, seed: int = 0) -> list[Figu
     growth = whole.cpu_seconds / (quarter.cpu_seconds * posts / (posts // 4))
     return [
         Figure(f"curate {posts} posts with {hits} hits: seconds", whole.seconds, 180, "below"),
-        Figure("  largest memory of both processes, GB", _peak_memory_gb(), 3, "below"),
+        Figure("  largest memory of the process, GB", _peak_memory_gb(), 3, "below"),
         Figure("  CPU milliseconds per post", 1000 * whole.cpu_seconds / posts),
         Figure("  CPU time per post over that of a quarter of the posts", growth, 1.25, "below"),
-        Figure("  the same", growth, 0.8, "above"),
+        Figure("  the same growth of CPU time", growth, 0.8, "above"),
         Figure("  hits kept as evidence, share", whole.kept / (posts * hits)),
     ]
 
@@ -69,7 +66,7 @@ class Curated:
 
     Attributes:
         seconds: inside curation; inventing is not counted.
-        cpu_seconds: the same of all processes' work, whatever else the machine does.
+        cpu_seconds: the same of the processor's time, whatever else the machine does.
         kept: hits that became evidence.
     """
 
@@ -85,12 +82,12 @@ class _Watch:
         self.seconds = self.cpu_seconds = 0.0
 
     def __enter__(self) -> None:
-        self._started = time.perf_counter(), sum(os.times()[:4])
+        self._started = time.perf_counter(), time.process_time()
 
     def __exit__(self, *error: object) -> None:
         wall, cpu = self._started
         self.seconds += time.perf_counter() - wall
-        self.cpu_seconds += sum(os.times()[:4]) - cpu
+        self.cpu_seconds += time.process_time() - cpu
 
 
 def curate_posts(world: _World, posts: int, hits: int, settings: CurateSettings) -> Curated:
@@ -102,8 +99,8 @@ def curate_posts(world: _World, posts: int, hits: int, settings: CurateSettings)
     for first in range(0, posts, _SHARD):
         cases = [world.case(index, hits) for index in range(first, min(first + _SHARD, posts))]
         with watch:
-            done = curate_many(cases, settings, around, _CORES)
-        kept += sum(len(one[0]) for one in done if one)
+            done = [curate(*case, settings, around) for case in cases]
+        kept += sum(len(evidence) for evidence, _ in done)
     return Curated(watch.seconds, watch.cpu_seconds, kept)
 
 
@@ -242,10 +239,5 @@ def _key(thing: int, number: int) -> str:
 
 
 def _peak_memory_gb() -> float:
-    """Return the largest memory of this process and of one that it started, together."""
     # Linux counts in kB.
-    own, helper = (
-        resource.getrusage(who).ru_maxrss
-        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    return (own + helper) * 1024 / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9

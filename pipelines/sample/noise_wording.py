@@ -54,6 +54,19 @@ WORDING: Final[dict[str, tuple[str, ...]]] = {
         "Tags: {x}. Share this: Facebook, Twitter, Pinterest, WhatsApp. Like this: Like Loading.",
         "Comments are closed. Previous article. Next article. About the author. {x}",
         "Please support our journalism. Become a subscriber today from only one pound a week. {x}",
+        "Latest | Opinion | Culture | {x} | Photos | [Crossword/Shop/Weather]",
+        "We value your privacy. We and our vendors use cookies to show relevant ads and "
+        "measure traffic on {x}.",
+        "Love {x}? Get our weekly round-up by email. No spam, we promise.",
+        "This article is for subscribers only. Sign in or subscribe to read the rest about {x}.",
+        "Thank you for reading {x}. Please consider making a small donation to keep us going.",
+        "Share: Facebook X LinkedIn Reddit. Save for later. Report a problem with this page. {x}",
+        "Sign in with Google. Sign in with Apple. Continue as guest. {x} account help.",
+        "{x} is part of the {w} network. About. Press. Terms. Privacy. Cookies. Contact.",
+        "Up next: more videos like this. Autoplay is on. Subscribe to {x} and ring the bell.",
+        "Search this site. Categories. Archives. Recent posts. Recent comments. Meta. {x}",
+        "Get {x} news alerts on your phone. Tap allow to turn on notifications.",
+        "Rate this page. Was this helpful? Yes. No. Send feedback about {x}.",
     ),
     "too_short": (
         "[More/Here/Photo/Video/Untitled/Yes]",
@@ -70,6 +83,10 @@ WORDING: Final[dict[str, tuple[str, ...]]] = {
         "[Buy now/Full story/Stock image/File photo]",
         "[Yes !/Top 10/To be continued]",
         "*",
+        "[Zoom/Print/Credits/Reuters/Advertisement]",
+        "[See photo/Via Twitter/Click here]",
+        "[Hello !/Part 2/Thanks]",
+        "-- --",
     ),
     "wrong_language": (
         "{x} wurde in einem kleinen Dorf [an der Küste/in den Bergen] geboren und lebt heute "
@@ -184,6 +201,18 @@ WORDING: Final[dict[str, tuple[str, ...]]] = {
         "Buy cheap {x} sunglasses and sneakers, 90% discount today only, free delivery.",
         "Rank first on Google with {x}: 500 dofollow backlinks for only $19.",
         "Become a millionaire from home: this {x} trading robot makes $1000 daily on autopilot.",
+        "Join {x} casino today, get 150 free spins and play blackjack with a live dealer!",
+        "Get 5k followers and 10k likes in one day. {x} is the cheapest panel on the web.",
+        "Turn $250 into $10,000 with {x}, the bitcoin system that banks don't want you to use.",
+        "Attention: unclaimed funds of 2.5 million USD in the name of {x}. Contact our agent "
+        "by email.",
+        "Doctors are amazed: this {x} trick melts fat fast without diet or exercise. Order "
+        "your bottle.",
+        "Borrow up to $5000 from {x} even with bad credit. Money in your account within an hour.",
+        "You won! Complete a short survey about {x} and get a $1000 gift card.",
+        "Authentic {x} watches and bags at factory prices, save 85%, we ship worldwide.",
+        "Guaranteed first page on Google. {x} offers link building and SEO from $9.",
+        "Make $300 a day from your phone with {x}. No experience needed, limited spots, join now!",
     ),
     "unrendered": (
         "Page not found. You searched for {x}. Try again later or go back home.",

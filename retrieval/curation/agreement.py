@@ -7,7 +7,7 @@ A component is one similarity of a hit and a post: of words, or a cosine. What c
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from cache.records import MODALITIES, Hit, Modality, Observation, Vector
 from retrieval.asking.queries import clean_sentence
 from retrieval.curation.dedup_text import words
-from retrieval.curation.vectors import Rows, unit_rows
+from retrieval.curation.rank import canonical_key
+from retrieval.curation.vectors import Rows, scaled, unit_rows
 
 # In the order of the first axis of every array of agreements.
 COMPONENTS: Final = ("words", "sentence", "photo", "regions", "texts", "images")
@@ -53,11 +54,14 @@ class HitSide:
         vectors: unit embeddings, ``[hits, dim]``; NaN where a hit has none.
         holders: which hits have a word in text or title, rising.
         wordless: True where a hit has no word at all.
+        firsts: by modality a hit of each distinct content that has an embedding. Neither which
+            one, where repetitions have other embeddings, nor the order is up to the answers.
     """
 
     vectors: Rows
     holders: Mapping[str, Sequence[int]]
     wordless: NDArray[np.bool_]
+    firsts: Mapping[Modality, Mapping[str, int]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,12 +71,14 @@ class PostSide:
     Attributes:
         word_rows: which row of ``word_shares`` a word is.
         word_shares: the word's share of all words of each post, by weight: ``[words, posts]``.
+        wordless: True where a post has no word of any weight.
         anchors: sentence, photo, mean of the text hits, mean of the image hits, then regions:
             ``[anchors, posts, dim]``.
     """
 
     word_rows: Mapping[str, int]
     word_shares: NDArray[np.float64]
+    wordless: NDArray[np.bool_]
     anchors: NDArray[np.float64]
 
 
@@ -81,53 +87,57 @@ def post_words(observation: Observation) -> frozenset[str]:
     return frozenset(words(clean_sentence(observation.post.tokens)))
 
 
-def hit_side(hits: Sequence[Hit], dim: int) -> HitSide:
+def hit_side(hits: Sequence[Hit], dim: int, vocabulary: frozenset[str] | None = None) -> HitSide:
     """Return what ``hits`` are compared by.
+
+    Args:
+        hits: any.
+        dim: of all embeddings; 0 leaves embeddings out.
+        vocabulary: the words of all posts that they are to be compared with; None keeps any word.
 
     Raises:
         InputError: an embedding has another number of numbers than ``dim``.
     """
-    found = [frozenset(words(hit.title) + words(hit.text)) for hit in hits]
-    holders: dict[str, list[int]] = {}
-    for place, of_hit in enumerate(found):
-        for word in of_hit:
-            holders.setdefault(word, []).append(place)
+    holders: defaultdict[str, list[int]] = defaultdict(list)
+    wordless = []
+    for place, hit in enumerate(hits):
+        found = words(hit.title) + words(hit.text)
+        wordless.append(not found)
+        for word in set(found) if vocabulary is None else vocabulary.intersection(found):
+            holders[word].append(place)
     return HitSide(
         _rows([hit.embedding for hit in hits], dim),
         holders,
-        np.array([not of_hit for of_hit in found], dtype=bool),
+        np.array(wordless, dtype=bool),
+        {modality: _firsts(hits, modality) if dim else {} for modality in MODALITIES},
     )
 
 
 def post_side(
-    cases: Sequence[tuple[Observation, Sequence[Hit]]], rarity: Rarity, dim: int
+    seen: Sequence[Observation], sides: Sequence[HitSide], rarity: Rarity, dim: int
 ) -> PostSide:
     """Return what posts with their hits are compared by.
 
     Args:
-        cases: posts, and what was found for each.
+        seen: posts.
+        sides: of what was found for each.
         rarity: weighs their words.
         dim: of all embeddings; 0 leaves embeddings out.
 
     Raises:
         InputError: an embedding has another number of numbers than ``dim``.
     """
-    seen = [observation for observation, _ in cases]
-    anchors = [
-        _rows([observation.sentence_embedding for observation in seen], dim),
-        _rows([observation.photo_embedding for observation in seen], dim),
-    ]
+    vectors: list[Vector | Rows | None] = [one.sentence_embedding for one in seen]
+    vectors += [one.photo_embedding for one in seen]
     for modality in MODALITIES:
-        means: list[Rows | None] = []
-        for _, hits in cases:
-            distinct = list(_distinct_vectors(hits, modality, dim).values())
-            means.append(np.mean(distinct, axis=0) if distinct else None)
-        anchors.append(_rows(means, dim))
-    most = max((len(observation.regions) for observation in seen), default=0)
-    for place in range(min(most, _MOST_REGIONS)):
-        anchors.append(_rows([_region(observation, place) for observation in seen], dim))
-    word_rows, shares = _word_shares([post_words(observation) for observation in seen], rarity)
-    return PostSide(word_rows, shares, np.stack(anchors))
+        distinct = [side.vectors[list(side.firsts[modality].values())] for side in sides]
+        vectors += [rows.mean(axis=0) if len(rows) else None for rows in distinct]
+    most = min(max((len(one.regions) for one in seen), default=0), _MOST_REGIONS)
+    for place in range(most):
+        vectors += [_region(one, place) for one in seen]
+    anchors = _rows(vectors, dim).reshape(len(_ANCHORS) + most, len(seen), dim)
+    word_rows, shares = _word_shares([post_words(one) for one in seen], rarity)
+    return PostSide(word_rows, shares, np.logical_not(shares.any(axis=0)), anchors)
 
 
 def agreements(hits: HitSide, posts: PostSide) -> Agreements:
@@ -135,14 +145,14 @@ def agreements(hits: HitSide, posts: PostSide) -> Agreements:
     num_hits, num_posts = len(hits.wordless), posts.word_shares.shape[1]
     found = np.full((len(COMPONENTS), num_hits, num_posts), np.nan)
     found[_WORDS] = _shared_words(hits, posts)
-    dim = hits.vectors.shape[1]
-    if dim:
-        anchors = posts.anchors.reshape(-1, dim)
-        similar = (hits.vectors @ anchors.T).reshape(num_hits, -1, num_posts).transpose(1, 0, 2)
-        found[list(_ANCHORS)] = similar[: len(_ANCHORS)]
-        for region in similar[len(_ANCHORS) :]:
+    if hits.vectors.shape[1]:
+        anchors = posts.anchors.reshape(-1, hits.vectors.shape[1])
+        similar = (hits.vectors @ anchors.T).reshape(num_hits, -1, num_posts)
+        for place, component in enumerate(_ANCHORS):
+            found[component] = similar[:, place]
+        for place in range(len(_ANCHORS), len(posts.anchors)):
             # The best region: a hit is about one thing of a photo. fmax passes over missing ones.
-            np.fmax(found[_REGIONS], region, out=found[_REGIONS])
+            np.fmax(found[_REGIONS], similar[:, place], out=found[_REGIONS])
     return found
 
 
@@ -158,35 +168,37 @@ def own_agreements(hits: Sequence[Hit], side: HitSide, post: PostSide) -> Agreem
     """
     found: Agreements = agreements(side, post)[:, :, 0]
     for modality, component in _OTHERS.items():
-        distinct = _distinct_vectors(hits, modality, side.vectors.shape[1])
-        if not distinct:
-            continue
+        firsts = side.firsts[modality]
         own = [
             place
             for place, hit in enumerate(hits)
-            if hit.modality == modality and content_of(hit) in distinct
+            if hit.modality == modality and content_of(hit) in firsts
         ]
-        total = np.sum(list(distinct.values()), axis=0)
         # The only one has no others: nothing minus itself would be rounding.
-        left = [total - distinct[content_of(hits[place])] for place in own]
-        others = unit_rows(left if len(distinct) > 1 else [None] * len(own), total.size)
-        found[component, own] = np.einsum("hd,hd->h", side.vectors[own], others)
+        if len(firsts) > 1:
+            total = side.vectors[list(firsts.values())].sum(axis=0)
+            same = side.vectors[[firsts[content_of(hits[place])] for place in own]]
+            others = scaled(total - same)
+            found[component, own] = np.einsum("hd,hd->h", side.vectors[own], others)
+        elif own:
+            found[component, own] = np.nan
     return found
 
 
 def _shared_words(hits: HitSide, posts: PostSide) -> NDArray[np.float64]:
     """Return the share of each post's words, by weight, that each hit has: ``[hits, posts]``."""
     shared = np.zeros((len(hits.wordless), posts.word_shares.shape[1]))
-    pairs = sorted(
-        (place, posts.word_rows[word])
-        for word in hits.holders.keys() & posts.word_rows.keys()
-        for place in hits.holders[word]
-    )
-    if pairs:
-        places, rows = np.array(pairs).T
-        found, starts = np.unique(places, return_index=True)
-        shared[found] = np.add.reduceat(posts.word_shares[rows], starts)
-    shared[:, ~posts.word_shares.any(axis=0)] = np.nan
+    places: list[int] = []
+    rows: list[int] = []
+    # Words in order, so that sums are the same whatever order the hits come in.
+    for word in sorted(hits.holders.keys() & posts.word_rows.keys()):
+        places += hits.holders[word]
+        rows += [posts.word_rows[word]] * len(hits.holders[word])
+    if places:
+        order = np.argsort(places, kind="stable")
+        found, starts = np.unique(np.array(places)[order], return_index=True)
+        shared[found] = np.add.reduceat(posts.word_shares[np.array(rows)[order]], starts)
+    shared[:, posts.wordless] = np.nan
     shared[hits.wordless] = np.nan
     return shared
 
@@ -203,15 +215,15 @@ def _word_shares(
     return rows, shares
 
 
-def _distinct_vectors(hits: Sequence[Hit], modality: Modality, dim: int) -> dict[str, Rows]:
-    """Return the unit vector of each distinct content, in an order that no answer decides."""
-    known = {
-        content_of(hit): hit.embedding
-        for hit in hits
-        if hit.modality == modality and hit.embedding is not None and dim
-    }
-    ordered = sorted(known)
-    return dict(zip(ordered, unit_rows([known[content] for content in ordered], dim), strict=True))
+def _firsts(hits: Sequence[Hit], modality: Modality) -> dict[str, int]:
+    """Return the first hit of each content that has an embedding, by `canonical_key`."""
+    known: dict[str, int] = {}
+    for place, hit in enumerate(hits):
+        if hit.modality == modality and hit.embedding is not None:
+            first = known.setdefault(content_of(hit), place)
+            if canonical_key(hit) < canonical_key(hits[first]):
+                known[content_of(hit)] = place
+    return dict(sorted(known.items()))
 
 
 def content_of(hit: Hit) -> str:

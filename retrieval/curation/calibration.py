@@ -33,7 +33,7 @@ _RIDGE: Final = 0.1
 # light tail would round to 1 within a few standard deviations.
 _TAIL_FROM: Final = 0.99
 _TAIL_SHAPE: Final = 0.5
-_NUM_QUANTILES: Final = 513
+_LEVELS: Final = np.linspace(0.0, _TAIL_FROM, 513)
 # A variance of cosines below it is rounding.
 _NOTHING: Final = 1e-18
 # Scores stay inside (0, 1), so that only the threshold 0 keeps everything, and always does.
@@ -99,7 +99,8 @@ class Calibration:
         return found
 
     def _relative(self, values: Agreements) -> Agreements:
-        relative: Agreements = (values - self._post_mean[:, None]) / self._post_scale[:, None]
+        relative: Agreements = values - self._post_mean[:, None]
+        relative /= self._post_scale[:, None]
         return relative
 
     def _scale_for(self, pattern: Pattern) -> _Scale | None:
@@ -143,8 +144,7 @@ class _Scale:
     def shares(self, standard: Numbers) -> Numbers:
         """Return the share of mismatched pairs below the sum of each row, in (0, 1)."""
         sums = standard[:, self.places] @ self.weights
-        levels = np.linspace(0.0, _TAIL_FROM, len(self.quantiles))
-        body = np.interp(sums, self.quantiles, levels)
+        body = np.interp(sums, self.quantiles, _LEVELS)
         beyond = np.maximum(sums - self.quantiles[-1], 0.0) / (self.excess * (1 - _TAIL_SHAPE))
         above = (1 - _TAIL_FROM) * (1 + _TAIL_SHAPE * beyond) ** (-1 / _TAIL_SHAPE)
         shares: Numbers = np.where(beyond > 0.0, 1 - above, body)
@@ -152,7 +152,7 @@ class _Scale:
 
 
 def _quantiles(sums: Numbers) -> tuple[Numbers, float]:
-    quantiles = np.quantile(sums, np.linspace(0.0, _TAIL_FROM, _NUM_QUANTILES))
+    quantiles = np.quantile(sums, _LEVELS)
     above = sums[sums > quantiles[-1]] - quantiles[-1]
     # Without any pair above, the spread below is the best guess.
     return quantiles, float(above.mean()) if len(above) else float(sums.std()) or 1.0
@@ -222,6 +222,7 @@ def _moments(values: Agreements, axis: int) -> tuple[Numbers, Numbers]:
     enough = np.where(count >= FEWEST, count, np.nan)
     filled = np.where(known, values, 0.0)
     mean = filled.sum(axis=axis) / enough
-    deviation = np.where(known, values - np.expand_dims(mean, axis), 0.0)
+    deviation = values - np.expand_dims(mean, axis)
+    np.copyto(deviation, 0.0, where=~known)
     variance = np.square(deviation, out=deviation).sum(axis=axis) / enough
     return mean, variance

@@ -58,10 +58,15 @@ class Reference:
         ordered = sorted(cases, key=lambda case: case[0].post.example_id)
         seen = [observation for observation, _ in ordered]
         self._dim = dim_of([vector for case in ordered for vector in _vectors(*case)])
-        self._rarity = Rarity([post_words(observation) for observation in seen])
-        self._posts = post_side(ordered, self._rarity, self._dim)
+        in_posts = [post_words(observation) for observation in seen]
+        self._rarity = Rarity(in_posts)
+        self._vocabulary: frozenset[str] = frozenset().union(*in_posts)
+        sides = [self._side(*case) for case in ordered]
+        self._posts = post_side(seen, sides, self._rarity, self._dim)
         self._names = [_names(observation) for observation in seen]
-        self._learned = {modality: self._learn(ordered, modality) for modality in MODALITIES}
+        self._learned = {
+            modality: self._learn(ordered, sides, modality) for modality in MODALITIES
+        }
 
     def score(self, hits: Sequence[Hit], observation: Observation) -> list[float | None]:
         """Return the consistency of each hit of a post; None where nothing can be compared.
@@ -70,8 +75,8 @@ class Reference:
             InputError: an embedding is of another encoder than the reference's.
         """
         same = self._same(observation)
-        post = post_side([(observation, hits)], self._rarity, self._dim)
-        side = hit_side(hits, self._dim)
+        side = self._side(observation, hits)
+        post = post_side([observation], [side], self._rarity, self._dim)
         own = own_agreements(hits, side, post)
         others = agreements(side, self._posts)
         others[:, :, same] = np.nan
@@ -87,25 +92,31 @@ class Reference:
                 scores[place] = None if math.isnan(score) else round(score, _DECIMALS)
         return scores
 
-    def _learn(self, cases: Sequence[Case], modality: Modality) -> _Learned | None:
+    def _learn(
+        self, cases: Sequence[Case], sides: Sequence[HitSide], modality: Modality
+    ) -> _Learned | None:
         """Return what agreement by chance looks like; None where hardly anything was found."""
         places = [_some(hits, modality) for _, hits in cases]
         owners = np.array([owner for owner, some in enumerate(places) for _ in some], dtype=int)
         if len(owners) < FEWEST or len(cases) <= FEWEST:
             return None
         matched = []
-        for (observation, hits), some in zip(cases, places, strict=True):
-            post = post_side([(observation, hits)], self._rarity, self._dim)
-            matched.append(own_agreements(hits, hit_side(hits, self._dim), post)[:, some])
+        for (observation, hits), side, some in zip(cases, sides, places, strict=True):
+            post = post_side([observation], [side], self._rarity, self._dim)
+            matched.append(own_agreements(hits, side, post)[:, some])
         chosen = [
             hits[place] for (_, hits), some in zip(cases, places, strict=True) for place in some
         ]
-        side = hit_side(chosen, self._dim)
-        mismatched = agreements(side, self._posts)
+        # With every word that they have: posts to come have words that the reference has not.
+        learned = hit_side(chosen, self._dim)
+        mismatched = agreements(learned, self._posts)
         same = np.stack([self._same(observation) for observation, _ in cases])
         mismatched[:, same[owners]] = np.nan
         calibration = Calibration(mismatched, np.concatenate(matched, axis=1), owners)
-        return _Learned(side, owners, calibration)
+        return _Learned(learned, owners, calibration)
+
+    def _side(self, observation: Observation, hits: Sequence[Hit]) -> HitSide:
+        return hit_side(hits, self._dim, self._vocabulary | post_words(observation))
 
     def _same(self, observation: Observation) -> NDArray[np.bool_]:
         """Return which reference posts are this one: by name, by photo or word for word."""

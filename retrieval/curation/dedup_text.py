@@ -110,10 +110,10 @@ def near_texts(one: str, other: str, threshold: float) -> float:
         other: another one; which is which changes nothing.
         threshold: share of common words, in (0, 1], from which texts are copies.
     """
-    # Sorted, so that of equally good alignments the same one is looked at either way.
-    (short, shorter), (long, longer) = sorted(
-        ((words(text), text) for text in (one, other)), key=lambda pair: (len(pair[0]), pair)
-    )
+    short, long, shorter, longer = words(one), words(other), one, other
+    # Ordered, so that of equally good alignments the same one is looked at either way.
+    if (len(long), long, longer) < (len(short), short, shorter):
+        short, long, shorter, longer = long, short, longer, shorter
     if not short or len(long) > _LONGEST_TO_SHORTEST * len(short):
         return 0.0
     needed = threshold * len(short)

@@ -7,9 +7,12 @@ have none of them and every text of a build comes by here. All patterns are line
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 _SHOWN: Final = 60
+# Texts whose verdict is kept at hand: a post's streams find the same pages, and so do its likes.
+_REMEMBERED: Final = 16384
 
 _TYPE_NAMES: Final = ("PER", "LOC", "ORG", "MISC", "OTHER")
 _TYPES: Final = r"(?:PER(?:SON)?|LOC(?:ATION)?|ORG(?:ANI[SZ]ATION)?|MISC|OTHER)"
@@ -44,6 +47,7 @@ _ANNOUNCED: Final = re.compile(
 )
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def shown_annotation(text: str) -> str:
     """Return what annotation a text shows, as a reason; empty where it shows none."""
     small = text.casefold()

@@ -6,8 +6,9 @@ the forms in which they circulate, and a page of a host that mirrors data sets b
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, repeat
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -84,8 +85,8 @@ class LeakGuard:
 
     def _codes(self, found: Sequence[str]) -> NDArray[np.uint64]:
         """Return the trigrams as numbers; a word of no post is digit 0, which no post has."""
-        get = self._numbers.get
-        digits = np.array([get(word, 0) for word in found], dtype=np.uint64)
+        numbers = map(self._numbers.get, found, repeat(0))
+        digits = np.fromiter(numbers, dtype=np.uint64, count=len(found))
         base = np.uint64(len(self._numbers) + 1)
         return (digits[:-2] * base + digits[1:-1]) * base + digits[2:]
 
@@ -94,33 +95,59 @@ class LeakGuard:
         return (codes * _GOLDEN) >> self._shift
 
     def quotes(self, found: Sequence[str], threshold: float) -> list[Quote]:
-        """Return the posts whose trigrams stand in a text, the most complete first.
+        """Return the posts whose trigrams stand in a text; see `all_quotes`."""
+        return self.all_quotes([found], threshold)[0]
+
+    def all_quotes(self, texts: Sequence[Sequence[str]], threshold: float) -> list[list[Quote]]:
+        """Return for each text the posts whose trigrams stand in it, the most complete first.
+
+        To ask for many texts at once costs little more than to ask for one.
 
         Args:
-            found: the `words` of the text.
+            texts: the `words` of each.
             threshold: share of a post's trigrams, in (0, 1], from which it counts as quoted.
                 Posts of fewer than `FEWEST_WORDS` words are left to `equal_posts`.
         """
-        if len(found) < 3:
-            return []
-        codes = self._codes(found)
-        codes = codes[self._maybe[self._slots(codes)]]
-        if not len(codes):
-            return []
-        shares = [
-            Quote(self._ids[owner], count / int(self._sizes[owner]))
-            for owner, count in self._count_owners(codes).items()
-            if count >= threshold * int(self._sizes[owner])
-        ]
-        return sorted(shares, key=lambda quote: (-quote.share, quote.example_ids))
+        quotes: list[list[Quote]] = [[] for _ in texts]
+        pairs, counts = self._count_owners(texts)
+        places, owners = np.divmod(pairs, max(1, len(self._ids)))
+        enough = counts >= threshold * self._sizes[owners]
+        for place, owner, count in zip(
+            places[enough].tolist(), owners[enough].tolist(), counts[enough].tolist(), strict=True
+        ):
+            quotes[place].append(Quote(self._ids[owner], count / int(self._sizes[owner])))
+        return [sorted(found, key=lambda one: (-one.share, one.example_ids)) for found in quotes]
 
-    def _count_owners(self, codes: NDArray[np.uint64]) -> Counter[int]:
-        """Return how many of the trigrams each form has."""
-        common: Counter[int] = Counter()
-        places = np.searchsorted(self._trigrams[:-1], codes)
-        for place in set(places[self._trigrams[places] == codes].tolist()):
-            common.update(self._owners[self._starts[place] : self._starts[place + 1]].tolist())
-        return common
+    def _count_owners(
+        self, texts: Sequence[Sequence[str]]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return how many trigrams texts and forms have in common.
+
+        Returns:
+            Each text and form that have any, as ``text * forms + form``, and the number of each.
+        """
+        # A word of no post ends each text, so that no trigram of a post lies across an end.
+        joined: list[str] = []
+        for found in texts:
+            joined += found
+            joined.append("")
+        codes = self._codes([*joined, ""])
+        ends = np.cumsum([len(found) + 1 for found in texts])
+        at = np.flatnonzero(self._maybe[self._slots(codes)])
+        rows = np.searchsorted(self._trigrams[:-1], codes[at])
+        known = self._trigrams[rows] == codes[at]
+        places = np.searchsorted(ends, at[known], side="right")
+        # A trigram counts once for a text, however often it stands there.
+        places, rows = np.divmod(
+            np.unique(places * len(self._trigrams) + rows[known]), len(self._trigrams)
+        )
+        first, sizes = self._starts[rows], self._starts[rows + 1] - self._starts[rows]
+        steps = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        owners = self._owners[np.repeat(first, sizes) + steps]
+        pairs, counts = np.unique(
+            np.repeat(places, sizes) * len(self._ids) + owners, return_counts=True
+        )
+        return pairs, counts
 
     def equal_posts(self, found: tuple[str, ...]) -> tuple[str, ...]:
         """Return the ids of the short posts that consist of exactly these words."""
@@ -144,43 +171,65 @@ def drop_leaks(
         settings: what counts as a copy, and which hosts are denied.
     """
     guard = guard or LeakGuard([post])
+    shown = [_texts(hit) for hit in hits]
+    enough = min(settings.post_containment, _ENOUGH_BESIDE_AN_ANSWER)
+    distinct = list(dict.fromkeys(chain.from_iterable(shown)))
+    found = guard.all_quotes([words(text) for text in distinct], enough)
+    quotes = {text: quoted for text, quoted in zip(distinct, found, strict=True) if quoted}
     kept: list[Hit] = []
     dropped: list[Dropped] = []
-    for hit in hits:
-        found = _leak(hit, post, guard, settings)
-        if found is None:
+    for hit, texts in zip(hits, shown, strict=True):
+        leak = (
+            _denied(hit, settings)
+            or _annotated(texts, settings)
+            or _quoting(texts, quotes, post, settings)
+            or _short_quote(hit, post, guard)
+        )
+        if leak is None:
             kept.append(hit)
         else:
-            dropped.append(Dropped(hit, *found))
+            dropped.append(Dropped(hit, *leak))
     return kept, dropped
 
 
-def _leak(
-    hit: Hit, post: Post, guard: LeakGuard, settings: LeakSettings
-) -> tuple[str, str] | None:
-    """Return the step and the reason that a hit falls to, or None."""
-    if settings.denied_hosts:
-        host = denied_host((hit.url, hit.image_url), settings.denied_hosts)
-        if host:
-            return DENIED_HOST, f"from the denied host {host}"
+def _texts(hit: Hit) -> list[str]:
+    """Return text and title of a hit, without the empty; a title is not said twice."""
     title = hit.title if not hit.text.startswith(hit.title) else ""
-    texts = [text for text in (hit.text, title) if text]
-    if settings.annotations:
-        for text in texts:
-            if shown := shown_annotation(text):
-                return ANNOTATION, shown
+    return [text for text in (hit.text, title) if text]
+
+
+# The step and the reason that a hit falls to.
+_Leak = tuple[str, str]
+
+
+def _denied(hit: Hit, settings: LeakSettings) -> _Leak | None:
+    if not settings.denied_hosts:
+        return None
+    host = denied_host((hit.url, hit.image_url), settings.denied_hosts)
+    return (DENIED_HOST, f"from the denied host {host}") if host else None
+
+
+def _annotated(texts: Sequence[str], settings: LeakSettings) -> _Leak | None:
+    shown = next(filter(None, map(shown_annotation, texts)), "") if settings.annotations else ""
+    return (ANNOTATION, shown) if shown else None
+
+
+def _quoting(
+    texts: Sequence[str], quotes: Mapping[str, Sequence[Quote]], post: Post, settings: LeakSettings
+) -> _Leak | None:
+    """Find a post quoted, or enough of one beside words that announce an answer."""
     for text in texts:
-        quoted = guard.quotes(
-            words(text), min(settings.post_containment, _ENOUGH_BESIDE_AN_ANSWER)
-        )
-        if quoted and quoted[0].share >= settings.post_containment:
+        quoted = quotes.get(text)
+        if not quoted:
+            continue
+        if quoted[0].share >= settings.post_containment:
             return POST_QUOTE, _quote_reason(quoted[0], post)
-        if quoted and settings.annotations and (answer := announced_answer(text)):
+        if settings.annotations and (answer := announced_answer(text)):
             return ANNOTATION, f"{answer!r} beside words of {_quoted(quoted[0], post)}"
-    return _short_quote(hit, post, guard)
+    return None
 
 
-def _short_quote(hit: Hit, post: Post, guard: LeakGuard) -> tuple[str, str] | None:
+def _short_quote(hit: Hit, post: Post, guard: LeakGuard) -> _Leak | None:
     """Find a text that is a short post and nothing else, but for the title in front of it.
 
     A title alone may well be the same name as a short post.

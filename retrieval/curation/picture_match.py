@@ -63,7 +63,17 @@ class _Window(NamedTuple):
     left: int
 
 
-_ALL: Final = _Window(_PARTS, 0, 0)
+class _Grid(NamedTuple):
+    """Windows of one side, at every top and every left."""
+
+    side: int
+    tops: Sequence[int]
+    lefts: Sequence[int]
+
+
+_ALL: Final = _Grid(_PARTS, (0,), (0,))
+# A line of cells of _DETAIL with the first and the last one repeated.
+_WIDENED: Final = np.clip(np.arange(-1, _DETAIL + 1), 0, _DETAIL - 1)
 
 
 def looks_of(grey: Image.Image) -> Looks:
@@ -122,44 +132,53 @@ def _detail(whole: Floats, part: Floats, start: _Window) -> float:
     Returns:
         0 where it fits nowhere.
     """
-    goal = _unit(_cut(part, [_ALL], _MOVING))[0]
+    goal = _unit(_cut(part, _ALL, _MOVING))[0]
     best = start
     for step, enough in _SEARCH:
         around = _around(best, step)
-        fits = np.round(_unit(_cut(whole, around, _MOVING)) @ goal, 6)
+        cuts = np.concatenate([_cut(whole, grid, _MOVING) for grid in around])
+        fits = np.round(_unit(cuts) @ goal, 6)
         if fits.max() < enough:
             return 0.0
-        best = around[int(fits.argmax())]
-    edges, own = (
-        _unit(_edges(_cut(pixels, [window], _DETAIL)))[0]
-        for pixels, window in ((whole, best), (part, _ALL))
-    )
+        best = _windows_of(around)[int(fits.argmax())]
+    found = _Grid(best.side, (best.top,), (best.left,))
+    cuts = np.concatenate([_cut(whole, found, _DETAIL), _cut(part, _ALL, _DETAIL)])
+    edges, own = _unit(_edges(cuts))
     return round(float(edges @ own), 3)
 
 
-def _around(window: _Window, step: int) -> list[_Window]:
+def _around(window: _Window, step: int) -> list[_Grid]:
     """Return the windows that are a step larger, smaller or elsewhere, as far as they fit."""
-    found = set()
-    for side in {min(max(window.side + grow, _SMALLEST), _PARTS) for grow in (-step, 0, step)}:
+
+    def moved(start: int, side: int) -> list[int]:
         # Growing happens around the middle.
-        top, left = (at + (window.side - side) // 2 for at in (window.top, window.left))
-        tops = {min(max(top + move, 0), _PARTS - side) for move in (-step, 0, step)}
-        lefts = {min(max(left + move, 0), _PARTS - side) for move in (-step, 0, step)}
-        found |= {_Window(side, top, left) for top in tops for left in lefts}
-    return sorted(found)
+        middle = start + (window.side - side) // 2
+        return sorted({min(max(middle + move, 0), _PARTS - side) for move in (-step, 0, step)})
+
+    sides = {min(max(window.side + grow, _SMALLEST), _PARTS) for grow in (-step, 0, step)}
+    return [
+        _Grid(side, moved(window.top, side), moved(window.left, side)) for side in sorted(sides)
+    ]
 
 
-def _cut(pixels: Floats, windows: Sequence[_Window], cells: int) -> Floats:
-    """Return windows of a thumbnail as ``[windows, cells, cells]`` means."""
-    down = np.stack([_cells(one.top, one.side, cells) for one in windows])
-    across = np.stack([_cells(one.left, one.side, cells) for one in windows])
-    cut: Floats = down @ pixels @ across.transpose(0, 2, 1)
-    return cut
+def _windows_of(grids: Sequence[_Grid]) -> list[_Window]:
+    return [
+        _Window(grid.side, top, left) for grid in grids for top in grid.tops for left in grid.lefts
+    ]
+
+
+def _cut(pixels: Floats, grid: _Grid, cells: int) -> Floats:
+    """Return the windows of a grid as ``[windows, cells, cells]`` means: two matrix products."""
+    down = np.concatenate([_cells(top, grid.side, cells) for top in grid.tops])
+    across = np.concatenate([_cells(left, grid.side, cells) for left in grid.lefts])
+    cut = (down @ pixels @ across.T).reshape(len(grid.tops), cells, -1, cells)
+    windows: Floats = cut.transpose(0, 2, 1, 3).reshape(-1, cells, cells)
+    return windows
 
 
 def _edges(cut: Floats) -> Floats:
     """Return each cell less the mean of the three by three around it."""
-    padded = np.pad(cut, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    padded = cut[:, _WIDENED[:, None], _WIDENED]
     rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
     mean: Floats = (rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]) / 9
     return cut - mean
@@ -167,11 +186,11 @@ def _edges(cut: Floats) -> Floats:
 
 def _unit(cut: Floats) -> Floats:
     """Return ``[windows, cells * cells]`` with mean 0 and length 1; 0 where a window is flat."""
-    flat = cut.reshape(len(cut), -1)
+    flat: Floats = cut.reshape(len(cut), -1)
     flat = flat - flat.mean(axis=1, keepdims=True)
-    length = np.linalg.norm(flat, axis=1, keepdims=True)
-    unit: Floats = np.where(length > 1e-6, flat / np.maximum(length, 1e-6), 0.0)
-    return unit
+    length = np.sqrt(np.einsum("wc,wc->w", flat, flat))[:, None]
+    flat *= np.where(length > 1e-6, 1 / np.maximum(length, 1e-6), 0.0)
+    return flat
 
 
 def _best_fit(parts: NDArray[np.float32], wholes: NDArray[np.float32]) -> NDArray[np.float32]:

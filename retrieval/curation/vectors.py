@@ -66,13 +66,20 @@ def unit_rows(vectors: Sequence[Vector | Rows | None], dim: int) -> Rows:
         InputError: a vector has another number of numbers than ``dim``.
     """
     rows = np.full((len(vectors), dim), np.nan)
-    for place, vector in enumerate(vectors):
-        if vector is not None:
-            _check_same_encoder(dim, vector.size)
-            rows[place] = vector
+    known = [vector for vector in vectors if vector is not None]
+    for vector in known:
+        _check_same_encoder(dim, vector.size)
+    if known:
+        given = [place for place, vector in enumerate(vectors) if vector is not None]
+        rows[given] = np.concatenate(known).reshape(-1, dim)
+    return scaled(rows)
+
+
+def scaled(rows: Rows) -> Rows:
+    """Return ``rows`` scaled to length 1 each; a zero stays zero."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    scaled: Rows = rows / np.where(lengths == 0.0, 1.0, lengths)
-    return scaled
+    found: Rows = rows / np.where(lengths == 0.0, 1.0, lengths)
+    return found
 
 
 def _check_same_encoder(one: int, other: int) -> None:

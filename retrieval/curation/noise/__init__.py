@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 from cache.records import Dropped, Hit
 from retrieval.curation.dedup_text import words
-from retrieval.curation.noise import phrases
+from retrieval.curation.noise.adult import ADULT as ADULT_SAID
+from retrieval.curation.noise.boilerplate import BOILERPLATE as BOILERPLATE_SAID
 from retrieval.curation.noise.language import foreign_language
-from retrieval.curation.noise.shape import damage, keyword_list, menu
+from retrieval.curation.noise.shape import damage, keyword_list, menu, names_nothing
+from retrieval.curation.noise.signs import in_bits, selling, tells_something
+from retrieval.curation.noise.spam import SPAM as SPAM_SAID
+from retrieval.curation.noise.unrendered import UNRENDERED as UNRENDERED_SAID
 from retrieval.settings import NoiseSettings
 
 TOO_SHORT: Final = "too_short"
@@ -57,9 +61,12 @@ def _noise(hit: Hit, settings: NoiseSettings) -> tuple[str, str]:
     body = _body(hit)
     reasons = text_noise(_page_text(hit), body)
     if hit.modality == "text":
-        num_words = len(words(body))
-        if num_words < settings.too_short:
-            return TOO_SHORT, f"{num_words} words"
+        found = words(body)
+        if len(found) < settings.too_short:
+            return TOO_SHORT, f"{len(found)} words"
+        title = words(hit.title)
+        if len(found) == settings.too_short and names_nothing(found, title):
+            return TOO_SHORT, f"{len(found)} words that name nothing"
         for kind in TEXT_KINDS:
             if getattr(settings, kind) and kind in reasons:
                 return kind, reasons[kind]
@@ -83,13 +90,19 @@ def text_noise(text: str, body: str) -> dict[str, str]:
     """
     found = words(text)
     reasons = {
-        UNRENDERED: damage(text, found) or phrases.UNRENDERED.verdict(found),
-        BOILERPLATE: menu(text) or phrases.BOILERPLATE.verdict(found),
-        ADULT: phrases.ADULT.verdict(found),
-        SPAM: phrases.SPAM.verdict(found),
+        UNRENDERED: damage(text, found) or UNRENDERED_SAID.verdict(found),
+        BOILERPLATE: menu(text) or _furniture(text, found),
+        ADULT: ADULT_SAID.verdict(found),
+        SPAM: SPAM_SAID.verdict(found, partial(selling, text, found)),
         KEYWORD_LIST: keyword_list(body, words(body)),
     }
     return {kind: reason for kind, reason in reasons.items() if reason}
+
+
+def _furniture(text: str, found: Sequence[str]) -> str:
+    """Return what makes ``text`` furniture, none where it tells more than it has of that."""
+    reason = BOILERPLATE_SAID.verdict(found, partial(in_bits, text))
+    return "" if reason and tells_something(text, BOILERPLATE_SAID) else reason
 
 
 def _page_text(hit: Hit) -> str:
