@@ -149,7 +149,7 @@ def test_inconsistent_evidence_is_read_less_unless_it_is_shown_to_another_post(
         assert fused.text_weights is not None
         return float(fused.text_weights[0, 0, 0])
 
-    assert weight(0.05) < 0.5 * weight(0.9)
+    assert weight(0.05) < 0.9 * weight(0.9)
     assert weight(1.0) == weight(None)
     assert weight(0.05, own=False) == weight(None)
 

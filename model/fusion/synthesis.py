@@ -32,6 +32,8 @@ _LEVEL_OF: Final = [LEVELS.index(level) for level, _ in STREAMS] + [0, 1]
 _MODALITY_OF: Final = [MODALITIES.index(modality) for _, modality in STREAMS] + [1, 1]
 _ORIGIN_OF: Final = [0] * len(STREAMS) + [1, 1]
 _GATE_AT_START: Final = -1.0
+# A light hand: that a hit fits other posts as well makes it no worse, it only proves nothing.
+_TRUST_AT_START: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class Synthesis(Fusion):
         self.query = nn.Linear(dim, dim, bias=False)
         self.null = nn.Parameter(torch.zeros(size.heads))
         # How far the store's consistency is believed, beside the learned one.
-        self.trust = nn.Parameter(torch.ones(()))
+        self.trust = nn.Parameter(torch.tensor(_TRUST_AT_START))
         self.reader = TokenReader(dim, size.heads, size.match_bonus)
         self.text_consistency = Consistency(dim, dim)
         if size.joint:
