@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow as pa
 
 from cache.errors import StoreDamaged
 from cache.keys import is_content_key
+from cache.plausible import check_examples, check_hits, whole
 from cache.records import (
     LEVELS,
     MODALITIES,
@@ -43,6 +45,7 @@ def decode_examples(table: pa.Table, dim: int | None) -> list[tuple[Example, Obs
     Raises:
         StoreDamaged: a value that no writer of this project would have written.
     """
+    check_examples(table)
     plain = _plain(table, ("photo_embedding", "sentence_embedding", "region_embeddings"))
     photos = _vectors(table, "photo_embedding", dim)
     sentences = _vectors(table, "sentence_embedding", dim)
@@ -66,6 +69,7 @@ def decode_evidence(
     Raises:
         StoreDamaged: a value that no writer of this project would have written.
     """
+    check_hits(table)
     plain = _plain(table, ("embedding",))
     vectors = _vectors(table, "embedding", dim)
     return [
@@ -83,6 +87,7 @@ def decode_evidence(
 
 def decode_dropped(table: pa.Table, texts: Mapping[str, str]) -> list[tuple[str, Dropped]]:
     """Return (example id, dropped hit) of a part of the table ``dropped``; see above."""
+    check_hits(table)
     plain = _plain(table, ())
     return [
         (
@@ -207,38 +212,56 @@ def _key(key: str) -> str:
 
 
 def _vectors(table: pa.Table, name: str, dim: int | None) -> list[Vector | None]:
-    return _vectors_of(_whole(table, name), name, dim)
+    posts = table.column("example_id")
+    return _vectors_of(whole(table, name), name, dim, lambda row: posts[row].as_py())
 
 
 def _vector_lists(table: pa.Table, name: str, dim: int | None) -> list[list[Vector | None]]:
-    column = _whole(table, name)
+    column = whole(table, name)
     offsets = column.offsets.to_numpy()
     first = offsets[0]
-    inner = _vectors_of(column.values.slice(first, offsets[-1] - first), name, dim)
     ends = (offsets - first).tolist()
+    posts = table.column("example_id")
+    inner = _vectors_of(
+        column.values.slice(first, offsets[-1] - first),
+        name,
+        dim,
+        lambda row: posts[bisect_right(ends, row) - 1].as_py(),
+    )
     return [inner[start:end] for start, end in itertools.pairwise(ends)]
 
 
-def _whole(table: pa.Table, name: str) -> pa.ListArray:
-    column = table.column(name)
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+def _vectors_of(
+    column: pa.ListArray, name: str, dim: int | None, post_of: Callable[[int], str]
+) -> list[Vector | None]:
+    """Return one read-only vector per row, without a Python object per number.
 
-
-def _vectors_of(column: pa.ListArray, name: str, dim: int | None) -> list[Vector | None]:
-    """Return one read-only vector per row, without a Python object per number."""
+    Args:
+        column: the vectors.
+        name: of the column, for messages.
+        dim: length that every vector must have.
+        post_of: the post that a row is of, for messages.
+    """
     offsets = column.offsets.to_numpy()
     first = offsets[0]
     values = column.values.slice(first, offsets[-1] - first).to_numpy(zero_copy_only=False)
     with np.errstate(over="ignore"):
         exact = values.astype(np.float16).astype(np.float32)
+    ends = (offsets - first).tolist()
     # NaN is unequal to itself, and an infinity passes, so it is asked for as well.
     if not (np.array_equal(exact, values) and np.isfinite(exact).all()):
-        raise StoreDamaged(f"the column {name} holds NaN, an infinity, or more than float16 can")
-    ends = (offsets - first).tolist()
+        place = int(np.argmax((exact != values) | ~np.isfinite(exact)))
+        raise StoreDamaged(
+            f"{post_of(bisect_right(ends, place) - 1)!r}: the column {name} holds NaN, an "
+            f"infinity, or more than float16 can: {values[place]}"
+        )
     vectors: list[Vector | None] = []
     for row, there in enumerate(column.is_valid().to_pylist()):
         start, end = ends[row], ends[row + 1]
         if there and end - start != dim:
-            raise StoreDamaged(f"the column {name} holds {end - start} numbers where {dim} belong")
+            raise StoreDamaged(
+                f"{post_of(row)!r}: the column {name} holds {end - start} numbers where {dim} "
+                "belong"
+            )
         vectors.append(values[start:end] if there else None)
     return vectors

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
-from cache.errors import InputError
+from cache.errors import InputError, StoreDamaged
 from cache.keys import is_content_key
+from cache.plausible import check_examples, check_region_index
 from cache.records import (
     LEVELS,
     MODALITIES,
@@ -32,7 +34,10 @@ def examples_table(rows: Sequence[StoredExample], dim: int | None) -> pa.Table:
     Raises:
         InputError: a value that the store does not take; the message names the post.
     """
-    return table_of("examples", [_example_row(row, dim) for row in rows])
+    table = table_of("examples", [_example_row(row, dim) for row in rows])
+    with _refusing():
+        check_examples(table)
+    return table
 
 
 def evidence_table(
@@ -48,12 +53,15 @@ def evidence_table(
     out: list[Row] = []
     for row in rows:
         name = row.example.post.example_id
+        num_regions = len(row.observation.regions)
         for evidence in row.evidence:
+            with _refusing():
+                check_region_index(name, evidence.hit.region_index, num_regions)
             out.append(
                 {
                     **_hit_row(name, evidence.hit, keys),
                     "rank": evidence.rank,
-                    "fused_score": evidence.fused_score,
+                    "fused_score": _finite(evidence.fused_score, "fused_score", name),
                     "embedding": _rounded(evidence.hit.embedding, dim, name),
                 }
             )
@@ -85,6 +93,15 @@ def embedding_dim(rows: Sequence[StoredExample]) -> int | None:
             if vector is not None:
                 return int(np.asarray(vector).size)
     return None
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Refuse to write what no reader would believe."""
+    try:
+        yield
+    except StoreDamaged as error:
+        raise InputError(f"{error}. Compare the record with docs/store-format.md.") from error
 
 
 def _example_row(row: StoredExample, dim: int | None) -> Row:

@@ -45,7 +45,6 @@ _NONE: Final = -1
 _hash = xxhash.xxh3_64_intdigest
 _unpack_head = _HEAD.unpack_from
 _new_tuple = tuple.__new__
-_ITEM_COLUMNS: Final = len(EvidenceItem._fields)
 Value = bytes | memoryview
 
 

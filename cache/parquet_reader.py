@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -9,8 +10,9 @@ from typing import Any, Self
 from cache.errors import InputError, StoreDamaged
 from cache.keys import content_key
 from cache.manifest import Manifest, read_manifest
+from cache.plausible import check_region_index
 from cache.reader import Features, features_of
-from cache.records import Dropped, Evidence, Media, StoredExample
+from cache.records import Dropped, Evidence, Media, Observation, StoredExample
 from cache.schema import TABLES, Table
 from cache.shard_cache import ShardCache
 from cache.shards import check_size
@@ -58,6 +60,7 @@ class ParquetReader:
         index, row = self._home(example_id)
         example, observation = self._cache.rows("examples", index, row, row + 1)[0]
         kept: list[Evidence] = self._items("evidence", example_id)
+        self._check_regions(observation, kept)
         return StoredExample(example, observation, tuple(kept))
 
     def features(self, example_id: str) -> Features:
@@ -67,6 +70,10 @@ class ParquetReader:
     def dropped(self, example_id: str) -> tuple[Dropped, ...]:
         """Return the hits that curation did not keep."""
         items: list[Dropped] = self._items("dropped", example_id)
+        index, row = self._home(example_id)
+        if items:
+            _, observation = self._cache.rows("examples", index, row, row + 1)[0]
+            self._check_regions(observation, items)
         return tuple(items)
 
     def media(self, key: str) -> Media:
@@ -88,6 +95,8 @@ class ParquetReader:
             if name not in kept:
                 raise StoreDamaged(self._stranger("evidence", index, name))
             kept[name].append(evidence)
+        for example, seen in examples:
+            self._check_regions(seen, kept[example.post.example_id])
         return [
             StoredExample(example, seen, tuple(kept[example.post.example_id]))
             for example, seen in examples
@@ -158,6 +167,15 @@ class ParquetReader:
             ranges[name] = (ranges[name][0] if name == previous else row, row + 1)
             previous = name
         return ranges
+
+    def _check_regions(self, seen: Observation, found: Sequence[Evidence | Dropped]) -> None:
+        name = seen.post.example_id
+        try:
+            for item in found:
+                check_region_index(name, item.hit.region_index, len(seen.regions))
+        except StoreDamaged as error:
+            index, _ = self._home(name)
+            raise self._cache.damaged(f"shard {index}: {error}") from error
 
     def _stranger(self, table: str, index: int, name: str) -> str:
         return (

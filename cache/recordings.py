@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
 import pyarrow as pa
 
+from cache.asked_at import Clock, latest_now
 from cache.contents import media_table
 from cache.decode import decode_media
 from cache.errors import InputError, StoreDamaged
@@ -63,18 +64,23 @@ class Recordings:
     Only keys are kept in memory; a segment's content is compared with its name when an answer is
     first taken from it. Where two segments hold one key, the answer that was asked for last
     counts; of two asked for at the same time (folders that were copied together) the one with the
-    greater body, so that every reader sees the same, however segments are merged.
+    greater body, so that every reader sees the same, however segments are merged. A time that
+    cannot be (`cache.asked_at`) counts as the earliest, and is given as an empty text.
 
     Other processes may read the folder meanwhile: what a merge moved is looked for again.
+
+    Args:
+        path: the folder; need not exist.
+        clock: tells the time after which no answer can have been asked for.
 
     Raises:
         StoreDamaged: a segment is not a complete file of this schema.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, clock: Clock = latest_now) -> None:
         self.path = Path(path)
         self._lock = threading.RLock()
-        self._index = SegmentIndex(self.path)
+        self._index = SegmentIndex(self.path, clock)
         self._wrote = False
 
     def __len__(self) -> int:
@@ -166,7 +172,8 @@ class Recordings:
         fresh: dict[str, Recording] = {}
         for item in answers:
             known = fresh.get(item.key) or self._index.answers.get(item.key)
-            if known is None or item.asked_at > known.asked_at:
+            counted = self._index.counted
+            if known is None or counted(item.asked_at) > counted(known.asked_at):
                 fresh[item.key] = item
         return [item for _, item in sorted(fresh.items())]
 
@@ -176,7 +183,8 @@ class Recordings:
             return None
         row = self._index.row("recordings", place)
         # The columns have the order of the record; the schema of the file was compared.
-        return Recording(*(column[0].as_py() for column in row.columns))
+        found = Recording(*(column[0].as_py() for column in row.columns))
+        return replace(found, asked_at=place.asked_at)
 
     def _image(self, key: str) -> Media:
         place = self._index.images.get(key)

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import pyarrow as pa
 
+from cache.asked_at import Clock, believable, latest_now
 from cache.errors import StoreError
 from cache.files import explaining
 from cache.segments import SegmentFiles, SegmentGone, SegmentTable, segments, write_segment
@@ -17,6 +18,8 @@ from cache.segments import SegmentFiles, SegmentGone, SegmentTable, segments, wr
 # A segment below the first is worth merging, into segments of about the second (compressed).
 SMALL_BYTES: Final = 1 << 20
 _MERGED_BYTES: Final = 8 << 20
+# What is merged at once may take so much decompressed; a segment of more than half is left alone.
+_MERGED_MEMORY_BYTES: Final = 64 << 20
 # Each failed attempt means that another process merged segments while this one was reading.
 _ATTEMPTS: Final = 10
 _log = logging.getLogger(__name__)
@@ -37,6 +40,7 @@ class SegmentIndex:
 
     Where two segments hold one key, the answer that was asked for last counts; of two asked for
     at the same time the one with the greater body, so that merging segments changes no answer.
+    A time that cannot be (`cache.asked_at`) counts as the earliest.
 
     Attributes:
         answers: by key.
@@ -46,8 +50,9 @@ class SegmentIndex:
         StoreDamaged: a segment is not a complete file of this schema.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: Clock = latest_now) -> None:
         self._folder = folder
+        self._clock = clock
         self._files = SegmentFiles()
         self.answers: dict[str, Place] = {}
         self.images: dict[str, Place] = {}
@@ -71,6 +76,10 @@ class SegmentIndex:
                 self._look_again()
         raise self._restless()
 
+    def counted(self, asked_at: str) -> str:
+        """Return a time of asking as it counts here: empty where it cannot be."""
+        return believable(asked_at, self._clock())
+
     def write(self, table: SegmentTable, content: pa.Table) -> Path:
         """Write a segment, all of whose rows count from now on; return its path.
 
@@ -78,7 +87,7 @@ class SegmentIndex:
             StoreError: the folder cannot be written; nothing of the segment is then seen.
         """
         path = write_segment(self._folder, table, content)
-        self._places(table).update(_rows(content, path))
+        self._places(table).update(self._rows(content, path))
         if _size(path) < SMALL_BYTES:
             self._small[table].add(path)
         return path
@@ -90,7 +99,7 @@ class SegmentIndex:
     def merge_small(self, table: SegmentTable) -> None:
         """Merge small segments; failing costs nothing but the room that they take."""
         try:
-            for paths in _batches(sorted(self._small[table])):
+            for paths in _batches(self._sizes(table)):
                 self._merge(table, paths)
         except SegmentGone:
             # Another process is merging too. What it wrote holds all that it removed.
@@ -98,6 +107,13 @@ class SegmentIndex:
         except StoreError as error:
             _log.warning("small recordings are not merged now: %s", error)
             self._small[table].clear()
+
+    def _sizes(self, table: SegmentTable) -> list[tuple[Path, int]]:
+        """Return the segments worth merging, with their size in memory; forget large ones."""
+        sizes = {p: self._files.uncompressed_bytes(p, table) for p in sorted(self._small[table])}
+        fitting = {p: size for p, size in sizes.items() if 2 * size <= _MERGED_MEMORY_BYTES}
+        self._small[table] = set(fitting)
+        return list(fitting.items())
 
     def close(self) -> None:
         """Let files go; the next call opens what it needs."""
@@ -129,7 +145,7 @@ class SegmentIndex:
         """Note what a segment holds; of two answers of one key the better one stays."""
         names = ["key"] if table == "media" else ["key", "provider", "asked_at"]
         known = self._places(table)
-        for key, place in _rows(self._files.columns(path, table, names), path):
+        for key, place in self._rows(self._files.columns(path, table, names), path):
             if key not in known or (table == "recordings" and self._better(place, known[key])):
                 known[key] = place
         if _size(path) < SMALL_BYTES:
@@ -149,7 +165,9 @@ class SegmentIndex:
         parts = []
         for path in paths:
             part = self._files.whole(path, table)
-            counts = [self._counts(table, key, mine, paths) for key, mine in _rows(part, path)]
+            counts = [
+                self._counts(table, key, mine, paths) for key, mine in self._rows(part, path)
+            ]
             parts.append(part.filter(pa.array(counts, pa.bool_())))
         merged = pa.concat_tables(parts).combine_chunks().sort_by("key")
         target = self.write(table, merged) if merged.num_rows else None
@@ -171,6 +189,18 @@ class SegmentIndex:
             return known[:2] == mine[:2]
         return table == "media" or not self._better(known, mine)
 
+    def _rows(self, part: pa.Table, path: Path) -> Iterator[tuple[str, Place]]:
+        """Yield the key and the place of every row of a segment."""
+        keys = part.column("key").to_pylist()
+        who, when = (
+            part.column(name).to_pylist() if name in part.column_names else [""] * len(keys)
+            for name in ("provider", "asked_at")
+        )
+        # Thousands of answers may have been asked for in one second.
+        times = {asked_at: self.counted(asked_at) for asked_at in set(when)}
+        for row, (key, name, asked_at) in enumerate(zip(keys, who, when, strict=True)):
+            yield key, Place(path, row, sys.intern(name), sys.intern(times[asked_at]))
+
     def _restless(self) -> StoreError:
         return StoreError(
             f"the segments of {self._folder} are merged faster than they can be read. Stop the "
@@ -178,27 +208,21 @@ class SegmentIndex:
         )
 
 
-def _rows(part: pa.Table, path: Path) -> Iterator[tuple[str, Place]]:
-    """Yield the key and the place of every row of a segment."""
-    keys = part.column("key").to_pylist()
-    who, when = (
-        part.column(name).to_pylist() if name in part.column_names else [""] * len(keys)
-        for name in ("provider", "asked_at")
-    )
-    for row, (key, *told) in enumerate(zip(keys, who, when, strict=True)):
-        yield key, Place(path, row, *map(sys.intern, told))
+def _batches(sizes: Sequence[tuple[Path, int]]) -> Iterator[list[Path]]:
+    """Yield at least two segments to merge at a time, so few that they fit in memory.
 
-
-def _batches(paths: Sequence[Path]) -> Iterator[list[Path]]:
-    """Yield at least two segments to merge at a time, so few that they fit in memory."""
+    Args:
+        sizes: every segment with what it takes decompressed: a small file may hold a large text.
+    """
     batch: list[Path] = []
-    size = 0
-    for path in paths:
-        batch.append(path)
-        size += _size(path)
-        if size >= _MERGED_BYTES:
+    stored = memory = 0
+    for path, uncompressed in sizes:
+        if stored >= _MERGED_BYTES or memory + uncompressed > _MERGED_MEMORY_BYTES:
             yield batch
-            batch, size = [], 0
+            batch, stored, memory = [], 0, 0
+        batch.append(path)
+        stored += _size(path)
+        memory += uncompressed
     if len(batch) > 1:
         yield batch
 

@@ -22,6 +22,8 @@ _PREFIX: Final[dict[SegmentTable, str]] = {"recordings": "answers", "media": "me
 _NAME_DIGITS: Final = 32
 _SEGMENT: Final = re.compile(rf"(answers|media)-[0-9a-f]{{{_NAME_DIGITS}}}\.parquet")
 _KEPT_BYTES: Final = 64 << 20
+# One answer is read with the row group that it is in: 64 answers of 4 MiB, and as much again.
+MAX_GROUP_BYTES: Final = 512 << 20
 # A folder may hold thousands of segments; a process may open about a thousand files.
 _FILES_KEPT: Final = 64
 
@@ -62,6 +64,16 @@ def check_segment(path: Path) -> None:
         raise StoreDamaged(f"{path} does not have the content that its name promises. {FORGET}")
 
 
+def open_segment(path: Path, table: SegmentTable) -> ParquetFile:
+    """Return a segment, of which no row group is read that claims more than `MAX_GROUP_BYTES`.
+
+    Raises:
+        StoreDamaged: it is no complete Parquet file, or claims impossible sizes.
+        StoreMismatch: it has other columns.
+    """
+    return ParquetFile(path, table, way_out=FORGET, max_group_bytes=MAX_GROUP_BYTES)
+
+
 class SegmentFiles:
     """Open segments and row groups of theirs, within bounds.
 
@@ -100,6 +112,13 @@ class SegmentFiles:
         except (StoreDamaged, FileNotFoundError) as error:
             raise _gone_or(error, path) from error
 
+    def uncompressed_bytes(self, path: Path, table: SegmentTable) -> int:
+        """Return what a segment says it takes in memory."""
+        try:
+            return self._open(path, table).uncompressed_bytes
+        except StoreDamaged as error:
+            raise _gone_or(error, path) from error
+
     def forget(self, path: Path) -> None:
         """Let go of a segment that is about to be removed."""
         if path in self._files:
@@ -126,7 +145,7 @@ class SegmentFiles:
             self._files.move_to_end(path)
             return self._files[path]
         check_regular(path, path.parent)
-        file = self._files[path] = ParquetFile(path, table, way_out=FORGET)
+        file = self._files[path] = open_segment(path, table)
         if len(self._files) > _FILES_KEPT:
             self._files.popitem(last=False)[1].close()
         return file

@@ -36,7 +36,7 @@ class ShardCache:
         self._compared: set[tuple[Table, int]] = set()
         self._groups: OrderedDict[tuple[Table, int, int], pa.Table] = OrderedDict()
         self._groups_bytes = 0
-        self._texts = TextFinder(self, self._damaged)
+        self._texts = TextFinder(self, self.damaged)
 
     def column(self, table: Table, index: int, name: str) -> list[Any]:
         """Return one column of a shard's table."""
@@ -104,16 +104,21 @@ class ShardCache:
 
     def _decode(self, table: Table, index: int, part: pa.Table) -> list[Any]:
         dim = self._shards[index].embedding_dim
-        if table == "examples":
-            return decode_examples(part, dim)
-        if table == "evidence":
-            return decode_evidence(part, dim, self._texts_of(index, part))
-        if table == "dropped":
-            return decode_dropped(part, self._texts_of(index, part))
-        return decode_media(part)
+        texts = {} if table in ("examples", "media") else self._texts_of(index, part)
+        try:
+            if table == "examples":
+                return decode_examples(part, dim)
+            if table == "evidence":
+                return decode_evidence(part, dim, texts)
+            if table == "dropped":
+                return decode_dropped(part, texts)
+            return decode_media(part)
+        except StoreDamaged as error:
+            raise self.damaged(f"{table} of shard {index}: {error}") from error
 
     def _texts_of(self, index: int, part: pa.Table) -> dict[str, str]:
         return self._texts.find(index, part.column("text_key").drop_null().to_pylist())
 
-    def _damaged(self, why: str) -> StoreDamaged:
+    def damaged(self, why: str) -> StoreDamaged:
+        """Return the error that says why the store is damaged, and the way out."""
         return StoreDamaged(f"{self._root} cannot be used: {why}. {RESTORE}")

@@ -17,6 +17,8 @@ from cache.schema import DICTIONARY_COLUMNS, ROW_GROUP, SCHEMAS, VECTOR_COLUMNS
 # A row group beyond this is refused before it is decoded: a small file may claim to be anything.
 _MAX_GROUP_BYTES: Final = 2 << 30
 _MAX_GROUP_ROWS: Final = 4096
+# With these, a value takes its own bytes; with any other, each may stand for all of its column.
+_EXACT_ENCODINGS: Final = frozenset({"PLAIN", "RLE", "BIT_PACKED", "BYTE_STREAM_SPLIT"})
 RESTORE: Final = "Restore the file from a copy, or build the store again."
 
 
@@ -87,6 +89,7 @@ class ParquetFile:
         name: its table, a key of `SCHEMAS`.
         rows: how many rows it must have; None where nobody promised a number.
         way_out: what to do about damage, for the message.
+        max_group_bytes: a row group that claims to take more is refused when it is read.
 
     Raises:
         StoreDamaged: it is no complete Parquet file, or claims impossible sizes.
@@ -94,10 +97,17 @@ class ParquetFile:
     """
 
     def __init__(
-        self, path: Path, name: str, rows: int | None = None, *, way_out: str = RESTORE
+        self,
+        path: Path,
+        name: str,
+        rows: int | None = None,
+        *,
+        way_out: str = RESTORE,
+        max_group_bytes: int = _MAX_GROUP_BYTES,
     ) -> None:
         self.path = path
         self._way_out = way_out
+        self._max_group_bytes = max_group_bytes
         try:
             self._file = pq.ParquetFile(path, page_checksum_verification=True, memory_map=False)
         except (pa.ArrowException, OSError, ValueError) as error:
@@ -137,16 +147,23 @@ class ParquetFile:
 
     @property
     def uncompressed_bytes(self) -> int:
-        """What the row groups say they take when decompressed."""
+        """What the row groups take decompressed, as the footer says."""
         meta = self._file.metadata
-        return sum(meta.row_group(i).total_byte_size for i in range(self.num_groups))
+        return sum(_claimed_bytes(meta.row_group(i), None) for i in range(self.num_groups))
 
     def group(self, index: int, columns: list[str] | None = None) -> pa.Table:
         """Return one row group, page checksums compared.
 
         Raises:
-            StoreDamaged: the bytes do not fit their checksums or do not decode.
+            StoreDamaged: the bytes do not fit their checksums or do not decode, or would take
+                more memory than they may.
         """
+        claimed = _claimed_bytes(self._file.metadata.row_group(index), columns)
+        if claimed > self._max_group_bytes:
+            raise self._damaged(
+                f"row group {index} claims to take {claimed:,} bytes when "
+                f"decompressed, more than the {self._max_group_bytes:,} that one may take"
+            )
         try:
             table = self._file.read_row_group(index, columns=columns, use_threads=False)
             # A damaged offset or wrong UTF-8 inside a column would only show, or crash, later.
@@ -170,6 +187,17 @@ class ParquetFile:
         # Some reasons of the library span several lines.
         reason = " ".join(str(why).split()).rstrip(".")
         return StoreDamaged(f"{self.path} cannot be read: {reason}. {self._way_out}")
+
+
+def _claimed_bytes(group: Any, columns: list[str] | None) -> int:
+    """Return what columns of a row group may take in memory, by what the footer says of them."""
+    claimed = 0
+    for index in range(group.num_columns):
+        column = group.column(index)
+        if columns is None or column.path_in_schema.partition(".")[0] in columns:
+            exact = _EXACT_ENCODINGS.issuperset(column.encodings)
+            claimed += max(column.total_uncompressed_size, 0) * (1 if exact else group.num_rows)
+    return claimed
 
 
 def open_shard(root: Path, file: FileEntry, name: str) -> ParquetFile:

@@ -19,9 +19,10 @@ from cache.decode import (
 from cache.errors import RamieError, StoreDamaged, StoreError
 from cache.keys import content_key
 from cache.manifest import ShardEntry, read_manifest
+from cache.plausible import check_region_index
 from cache.schema import CONTENT_COLUMN, SharedTable, Table
-from cache.segments import FORGET, check_segment, segments
-from cache.shards import ParquetFile, open_shard
+from cache.segments import FORGET, check_segment, open_segment, segments
+from cache.shards import open_shard
 from cache.strangers import strangers
 
 _Row = TypeVar("_Row")
@@ -126,26 +127,30 @@ def _check_shard(check: _Check, shard: ShardEntry) -> None:
         _check_contents(check, shard, shared)
 
 
-def _check_examples(check: _Check, shard: ShardEntry) -> list[str] | None:
-    """Return the posts of a shard; None where they could not be read."""
+def _check_examples(check: _Check, shard: ShardEntry) -> dict[str, int] | None:
+    """Return how many regions the posts of a shard have; None where they could not be read."""
     before = len(check.problems)
     names: list[str] = []
+    num_regions: dict[str, int] = {}
     where = check.root / shard.files["examples"].path
     for part in check.groups(shard, "examples"):
-        for example, _ in _decoded(check, where, decode_examples, part, shard.embedding_dim):
+        for example, seen in _decoded(check, where, decode_examples, part, shard.embedding_dim):
             name = example.post.example_id
             names.append(name)
+            num_regions[name] = len(seen.regions)
             check.count(f"posts in {example.split}")
             if check.names.setdefault(name, shard.index) != shard.index:
                 check.problems.append(f"{where}: post {name!r} is in another shard as well.")
     if names != sorted(set(names)):
         check.problems.append(f"{where}: rows are not sorted by unique example_id.")
-    return names if len(check.problems) == before else None
+    return num_regions if len(check.problems) == before else None
 
 
-def _check_hits(check: _Check, shard: ShardEntry, table: Table, names: list[str] | None) -> None:
+def _check_hits(
+    check: _Check, shard: ShardEntry, table: Table, posts: dict[str, int] | None
+) -> None:
     where = check.root / shard.files[table].path
-    places = {name: place for place, name in enumerate(names or ())}
+    places = {name: place for place, name in enumerate(posts or ())}
     last = 0
     for part in check.groups(shard, table):
         # The texts are looked at where they are; here it matters which ones rows name.
@@ -154,16 +159,22 @@ def _check_hits(check: _Check, shard: ShardEntry, table: Table, names: list[str]
             check.texts_named.update(keys)
         if table == "evidence":
             kept = _decoded(check, where, decode_evidence, part, shard.embedding_dim, keys)
-            owners = [name for name, _ in kept]
+            hits = [(name, evidence.hit) for name, evidence in kept]
         else:
-            owners = [name for name, _ in _decoded(check, where, decode_dropped, part, keys)]
+            fallen = _decoded(check, where, decode_dropped, part, keys)
+            hits = [(name, dropped.hit) for name, dropped in fallen]
         # Without the posts, every row would look like a stranger's.
-        for name in owners if names is not None else ():
+        for name, hit in hits if posts is not None else ():
             place = places.get(name, -1)
             if place < last:
                 what = "is of no post of the shard" if place < 0 else "is not with its post's rows"
                 check.problems.append(f"{where}: a row of {name!r} {what}.")
             last = max(last, place)
+            if posts is not None and name in posts:
+                try:
+                    check_region_index(name, hit.region_index, posts[name])
+                except StoreDamaged as error:
+                    check.problems.append(f"{where}: {error}.")
 
 
 def _check_contents(check: _Check, shard: ShardEntry, table: SharedTable) -> None:
@@ -227,7 +238,7 @@ def _check_recordings(check: _Check) -> None:
             continue
         try:
             check_segment(path)
-            file = ParquetFile(path, known[path], way_out=FORGET)
+            file = open_segment(path, known[path])
             for index in range(file.num_groups):
                 part = file.group(index)
                 check.count("recorded " + path.name.partition("-")[0], part.num_rows)

@@ -7,19 +7,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cache import Recordings, open_store
-from cache.errors import StoreError
+from cache.errors import InputError, StoreError
 from cache.records import Evidence, Example, Post, StoredExample
 from model.data import check_post
 from model.predictor import Prediction, load_run
 from pipelines.config import Recipe
 from pipelines.options import note
 from pipelines.runs import recipe_of_run
-from pipelines.sources import fetch_client, make_fetcher, make_providers
+from pipelines.sources import fetch_client, make_providers
 from retrieval.asking.answers import MemoryBook
 from retrieval.asking.manner import Manner
-from retrieval.building.builder import RECORDINGS
+from retrieval.building.builder import RECORDINGS, make_fetcher
 from retrieval.building.gather import Gatherer, Seen
 from retrieval.building.reference import reference_ids
+from retrieval.settings import LOCAL_PROVIDERS, AskSettings
 from retrieval.sight.observe import Observer
 from retrieval.sight.photos import Photo, load_photo
 
@@ -56,13 +57,21 @@ class Answer:
         }
 
 
-def predict_post(run: Path, post: Post, image: Path | None, *, device: str = "auto") -> Answer:
+def predict_post(
+    run: Path,
+    post: Post,
+    image: Path | None,
+    *,
+    ask: AskSettings | None = None,
+    device: str = "auto",
+) -> Answer:
     """Return what ``run`` says of ``post``, after retrieving evidence as its recipe does.
 
     Args:
         run: folder of a trained run.
         post: the new post; relations need its two mentions.
         image: its photo.
+        ask: who is asked, if not whom the run names; live providers have to be named here.
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
@@ -70,11 +79,28 @@ def predict_post(run: Path, post: Post, image: Path | None, *, device: str = "au
         ProviderUnavailable: a provider could not be asked; no prediction rests on half of it.
     """
     recipe, store = recipe_of_run(run)
+    recipe = _with_trusted_providers(recipe, ask)
     predictor = load_run(run, device=device)
     check_post(post, predictor.run.task)
     photo = load_photo(image) if image is not None else None
     stored = retrieve(recipe, store, post, photo)
     return Answer(post, predictor.predict([stored])[0], stored.evidence)
+
+
+def _with_trusted_providers(recipe: Recipe, ask: AskSettings | None) -> Recipe:
+    """Return the recipe of a run with providers that whoever calls answers for.
+
+    A run may come from a stranger: it must not decide to which address a post, or a key, is sent.
+    """
+    if ask is not None:
+        return recipe.model_copy(update={"ask": ask})
+    live = [name for name in recipe.ask.providers if name not in LOCAL_PROVIDERS]
+    if live:
+        raise InputError(
+            f"the run was trained on evidence of {', '.join(live)}, and a run does not decide "
+            "whom your machine asks. Name your own recipe with --recipe; its [ask] says it."
+        )
+    return recipe
 
 
 def retrieve(recipe: Recipe, store: Path, post: Post, photo: Photo | None) -> StoredExample:
@@ -103,24 +129,26 @@ def retrieve(recipe: Recipe, store: Path, post: Post, photo: Photo | None) -> St
             Manner(polite=ask.polite),
             None if client is None else make_fetcher(client, ask, book),
         )
-        gatherer.look_around([post], _reference(store, recipe.curate.reference_posts))
+        posts, reference = _earlier_posts(store, recipe.curate.reference_posts)
+        gatherer.look_around([*posts, post], reference)
         gathered = gatherer.gather_one(Seen(observation, photo.media if photo else None))
     return StoredExample(Example(post, "test"), observation, gathered.evidence)
 
 
-def _reference(store: Path, count: int) -> list[Seen]:
-    """Return the posts that the build of ``store`` compared evidence with."""
+def _earlier_posts(store: Path, count: int) -> tuple[list[Post], list[Seen]]:
+    """Return all posts of ``store``, and those that its build compared evidence with."""
     try:
         with open_store(store, reader="parquet") as reader:
-            names = reference_ids(reader.example_ids(), count)
-            seen = [reader.read(name).observation for name in names]
-            return [
+            names = reader.example_ids()
+            posts = [reader.features(name).example.post for name in names]
+            seen = [reader.read(name).observation for name in reference_ids(names, count)]
+            return posts, [
                 Seen(one, None if one.photo_key is None else reader.media(one.photo_key))
                 for one in seen
             ]
     except StoreError as problem:
         note(f"evidence is not compared with what is found for other posts: {problem}")
-        return []
+        return [], []
 
 
 def describe(answer: Answer, num_evidence: int) -> str:

@@ -1,4 +1,4 @@
-"""From a recipe to what the builder needs: data set, observer, providers.
+"""From the ``[ask]`` of a recipe to the providers, and to the client that fetches for them.
 
 A provider is imported when a recipe names it: a store from files at hand needs no HTTP code.
 """
@@ -7,41 +7,36 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
 
 from cache.errors import InputError
-from retrieval.asking.answers import AnswerBook
 from retrieval.http.base import Client, Sender
+from retrieval.http.clock import SystemClock
+from retrieval.http.pace import HostPace
 from retrieval.providers.base import Provider
-from retrieval.settings import AskSettings
+from retrieval.settings import LOCAL_PROVIDERS, AskSettings
 from retrieval.sight.observe import Observer
-
-if TYPE_CHECKING:
-    from retrieval.fetching.fetch import Fetcher
-
-_LIVE: Final = frozenset({"web", "wikipedia", "searxng", "vision"})
 
 
 def make_providers(ask: AskSettings, observer: Observer) -> list[Provider]:
     """Return the providers that ``ask`` names, in its order.
 
     The key of ``vision`` is read from the environment here, and handed to that provider alone.
+    Providers that ask the same host share its pace.
 
     Raises:
-        InputError: one lacks what it needs, or there is none of that name.
+        InputError: one lacks what it needs.
         StoreMismatch: the knowledge base was embedded by another encoder.
     """
+    polite = ask.polite
+    pace = HostPace(polite.seconds_between, polite.together, SystemClock())
     makers: dict[str, Callable[[], Provider]] = {
         "kb": lambda: _kb(ask, observer),
         "recorded": lambda: _recorded(ask),
-        "web": lambda: _web(ask),
-        "wikipedia": lambda: _wikipedia(ask),
-        "searxng": lambda: _searxng(ask),
-        "vision": lambda: _vision(ask),
+        "web": lambda: _web(ask, pace),
+        "wikipedia": lambda: _wikipedia(ask, pace),
+        "searxng": lambda: _searxng(ask, pace),
+        "vision": lambda: _vision(ask, pace),
     }
-    unknown = [name for name in ask.providers if name not in makers]
-    if unknown:
-        raise InputError(f"there is no provider {unknown[0]!r}. Use some of {', '.join(makers)}.")
     return [makers[name]() for name in ask.providers]
 
 
@@ -51,7 +46,7 @@ def fetch_client(ask: AskSettings) -> Client | None:
     Raises:
         InputError: ``ask.ca_file`` or the contact cannot be used.
     """
-    if _LIVE.isdisjoint(ask.providers):
+    if LOCAL_PROVIDERS.issuperset(ask.providers):
         return None
     from retrieval.http.client import GuardedClient
 
@@ -61,13 +56,6 @@ def fetch_client(ask: AskSettings) -> Client | None:
         allowed_hosts=ask.fetch.allowed_hosts,
         ca_file=ask.ca_file,
     )
-
-
-def make_fetcher(client: Client, ask: AskSettings, book: AnswerBook) -> Fetcher:
-    """Return what fetches the pages and images that live providers name, into ``book``."""
-    from retrieval.fetching.fetch import Fetcher
-
-    return Fetcher(client, ask.fetch, ask.polite, book)
 
 
 def _kb(ask: AskSettings, observer: Observer) -> Provider:
@@ -88,34 +76,31 @@ def _recorded(ask: AskSettings) -> Provider:
     return RecordedProvider(ask.imports)
 
 
-def _wikipedia(ask: AskSettings) -> Provider:
+def _wikipedia(ask: AskSettings, pace: HostPace) -> Provider:
     from retrieval.providers.wikipedia import wikipedia_provider
 
-    endpoint = ask.wikipedia.endpoint
-    # One request at a time, whatever else is allowed: the API's etiquette asks for it.
-    serial = ask.model_copy(update={"polite": ask.polite.model_copy(update={"together": 1})})
-    sender = _sender(serial, "wikipedia", endpoint, ask.wikipedia.contact)
-    return wikipedia_provider(ask.wikipedia, sender)
+    settings = ask.wikipedia
+    sender = _sender(ask, pace, "wikipedia", settings.endpoint, settings.contact)
+    return wikipedia_provider(settings, sender)
 
 
-def _searxng(ask: AskSettings) -> Provider:
+def _searxng(ask: AskSettings, pace: HostPace) -> Provider:
     from retrieval.providers.searxng import searxng_provider
 
-    return searxng_provider(ask.searxng, _sender(ask, "searxng", ask.searxng.address))
+    return searxng_provider(ask.searxng, _sender(ask, pace, "searxng", ask.searxng.address))
 
 
-def _vision(ask: AskSettings) -> Provider:
+def _vision(ask: AskSettings, pace: HostPace) -> Provider:
     from retrieval.providers.vision import vision_provider
 
     key = os.environ.get(ask.vision.key_variable, "").strip()
-    return vision_provider(ask.vision, key, _sender(ask, "vision", ask.vision.endpoint))
+    return vision_provider(ask.vision, key, _sender(ask, pace, "vision", ask.vision.endpoint))
 
 
-def _web(ask: AskSettings) -> Provider:
+def _web(ask: AskSettings, pace: HostPace) -> Provider:
     from retrieval.http.polite import PoliteSender
     from retrieval.providers.ddgs_engine import EngineClient
-    from retrieval.providers.http import HttpProvider
-    from retrieval.providers.web import WebApi
+    from retrieval.providers.web import web_provider
 
     client = EngineClient(
         ask.web,
@@ -123,10 +108,12 @@ def _web(ask: AskSettings) -> Provider:
         deadline_s=ask.polite.deadline_s,
         ca_file=ask.ca_file,
     )
-    return HttpProvider(WebApi(ask.web), PoliteSender(client, ask.polite, "web"))
+    return web_provider(ask.web, PoliteSender(client, ask.polite, "web", pace=pace))
 
 
-def _sender(ask: AskSettings, name: str, endpoint: str, contact: str = "") -> Sender:
+def _sender(
+    ask: AskSettings, pace: HostPace, name: str, endpoint: str, contact: str = ""
+) -> Sender:
     """Return a sender to the host of ``endpoint``, which may be a private one: the recipe says so.
 
     Raises:
@@ -142,4 +129,4 @@ def _sender(ask: AskSettings, name: str, endpoint: str, contact: str = "") -> Se
     except Refused:  # the provider says what is wrong with its address, and which setting it is
         hosts = ()
     client = GuardedClient(ask.polite, contact=contact, allowed_hosts=hosts, ca_file=ask.ca_file)
-    return PoliteSender(client, ask.polite, name)
+    return PoliteSender(client, ask.polite, name, pace=pace)

@@ -7,7 +7,7 @@ marked ``MachinePath`` or ``exclude``d from the fingerprint, and are identified 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -67,7 +67,8 @@ class PoliteSettings(Settings):
 
     Attributes:
         seconds_between: between the starts of two requests to one host.
-        together: requests under way at one host at a time.
+        together: requests under way at one host at a time, where several providers ask it: each
+            of them asks one thing at a time.
         timeout_s: for connecting, and for every pause between bytes.
         deadline_s: for one whole request.
         attempts: tries of one request before it counts as not answered.
@@ -75,7 +76,8 @@ class PoliteSettings(Settings):
         longest_wait_s: a server that asks for a longer pause (``Retry-After``) is a block.
         failures_to_break: failures in a row after which a provider is left alone ...
         rest_s: ... for so long, before one request tries it again.
-        max_queries: at most so many questions are asked in one run; None sets no limit.
+        max_queries: at most so many questions are asked in one run, canaries included; two that
+            one request answers are two. None sets no limit.
         max_minutes: no question is asked later than this after the start; None sets no limit.
     """
 
@@ -220,8 +222,16 @@ class VisionSettings(Settings):
         key_variable: environment variable that holds the key; the key itself is nowhere else.
     """
 
-    endpoint: str = "https://vision.googleapis.com/v1/images:annotate"
-    key_variable: str = Field(default="RAMIE_VISION_KEY", pattern=r"^[A-Z][A-Z0-9_]*$")
+    # A recipe may come from anybody: it must not name other secrets, nor send the key in the open.
+    endpoint: str = Field(
+        default="https://vision.googleapis.com/v1/images:annotate",
+        pattern=r"^(https://|http://(127\.0\.0\.1|localhost)[:/])",
+    )
+    key_variable: str = Field(default="RAMIE_VISION_KEY", pattern=r"^RAMIE_[A-Z0-9_]*KEY$")
+
+
+LOCAL_PROVIDERS: Final = frozenset({"kb", "recorded"})
+"""Providers that answer from files at hand; all others reach out."""
 
 
 class AskSettings(Settings):

@@ -56,13 +56,15 @@ def image(number: int) -> Media:
     return Media(content_key(data), data, "PNG", 4, 3)
 
 
-def hit(rng: np.random.Generator, rank: int, media_key: str | None = None) -> Hit:
+def hit(
+    rng: np.random.Generator, rank: int, media_key: str | None = None, num_regions: int = 2
+) -> Hit:
     level, modality = STREAMS[int(rng.integers(6))]
     known = bool(rng.integers(2))
     return Hit(
         level=level,
         modality=modality,
-        region_index=int(rng.integers(3)) if level == "object" else -1,
+        region_index=min(int(rng.integers(3)), num_regions - 1) if level == "object" else -1,
         provider="kb",
         document_id=f"doc {rng.integers(1000)}",
         rank=rank,
@@ -118,10 +120,11 @@ def shard(index: int, posts: int = 5, first_seed: int = 0) -> Shard:
     rng = np.random.default_rng(1000 + index)
     dropped: dict[str, tuple[Dropped, ...]] = {
         row.example.post.example_id: (
-            Dropped(hit(rng, 0, images[0].key), "dedup", "copy of 1"),
-            Dropped(hit(rng, 1), "rank", "beyond 5"),
+            Dropped(hit(rng, 0, images[0].key, num_regions), "dedup", "copy of 1"),
+            Dropped(hit(rng, 1, None, num_regions), "rank", "beyond 5"),
         )
         for row in rows[::2]
+        for num_regions in (len(row.observation.regions),)
     }
     return Shard(rows, dropped, tuple(images))
 

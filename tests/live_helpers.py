@@ -31,6 +31,8 @@ class LivePlayer:
     asked: list[str] = field(default_factory=list)
     before: Callable[[str], object] = lambda text: None
     live: Literal[True] = True
+    reading: int = 1
+    answers_both: bool = False
     wants_pages: bool = False
 
     @property

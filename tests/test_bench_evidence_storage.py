@@ -14,5 +14,6 @@ def test_texts_stored_once_take_less_room_and_the_figures_fit_each_other() -> No
     assert ratio == pytest.approx(per_row / once)
 
 
-def test_the_seed_decides_the_figures() -> None:
+def test_equal_seeds_give_equal_figures_and_others_do_not() -> None:
     assert bench_storage(seed=1, posts=32) == bench_storage(seed=1, posts=32)
+    assert bench_storage(seed=1, posts=32) != bench_storage(seed=2, posts=32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 from io import StringIO
@@ -25,6 +26,7 @@ from cache.parquet_reader import ParquetReader
 from cache.recordings import Recordings
 from cache.verify import verify_store
 from pipelines.cli import main
+from pipelines.replay.server import ReplayServer
 from retrieval.asking.manner import AskingOptions
 from retrieval.building.builder import RECORDINGS, build_store
 from retrieval.building.report import BuildReport
@@ -140,6 +142,18 @@ def test_a_budget_is_gone_on_with_in_the_next_run(tmp_path: Path, dataset: Datas
         assert (report.unavailable, report.blocked) == (left, 0)
     assert max(player.times.values()) == 1
     assert files_of(tmp_path / "store") == files_of(tmp_path / "whole")
+
+
+def test_a_better_reader_makes_another_store_and_asks_nobody(
+    tmp_path: Path, dataset: Dataset
+) -> None:
+    build(tmp_path, dataset, LivePlayer())
+    better = LivePlayer(reading=2, before=never)
+    with pytest.raises(StoreMismatch, match="how their answers are read"):
+        build(tmp_path, dataset, better)
+    (tmp_path / "manifest.json").unlink()
+    report = build(tmp_path, dataset, better)
+    assert (report.action, report.asked, report.unfinished) == ("built", 0, ())
 
 
 def test_refreshing_renews_what_is_old_and_nothing_else(
@@ -310,7 +324,7 @@ def recipe(tmp_path: Path) -> str:
     posts = tmp_path / "posts"
     posts.mkdir()
     for split in ("train", "dev", "test"):
-        line = {"id": f"{split}-1", "tokens": ["Hello", split], "entities": []}
+        line = {"id": f"{split}-1", "tokens": ["Oslo", split], "entities": []}
         (posts / f"{split}.jsonl").write_text(json.dumps(line) + "\n")
     path = tmp_path / "mine.toml"
     path.write_text(RECIPE.format(root=posts))
@@ -331,6 +345,46 @@ def test_the_verb_says_what_it_will_ask_and_what_is_missing(
     said = capsys.readouterr().out
     assert "6 questions to provider searxng have no recording; run without --offline" in said
     assert "3 posts are unfinished" in said
+
+
+FETCHING = """[ask.fetch]
+seconds_between = 0
+allowed_hosts = ["{host}"]
+"""
+
+
+def forget_fetches(store: Path) -> None:
+    """Leave of a store the answers to questions alone."""
+    with Recordings(store / RECORDINGS) as book:
+        answers = [book.get(one.key) for one in book.asked("searxng")]
+    shutil.rmtree(store)
+    with Recordings(store / RECORDINGS) as book:
+        book.put_segment([one for one in answers if one is not None])
+
+
+def test_pages_and_images_that_were_never_fetched_are_counted_each_once(
+    recipe: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = tmp_path / "store"
+    call = ["build", recipe, "--store", str(store), "--set", "ask.polite.seconds_between=0"]
+    with ReplayServer() as server:
+        text = Path(recipe).read_text().replace("http://127.0.0.1:9", server.address)
+        host = server.address.rpartition("//")[2]
+        Path(recipe).write_text(text + FETCHING.format(host=host))
+        assert main([*call, "--json"]) == 0
+        first = json.loads(capsys.readouterr().out)["fetches"]
+        assert first["fetched"] > 0
+        assert first["unavailable"] == 0
+        forget_fetches(store)
+        assert main([*call, "--json", "--offline"]) == 1
+        missing = first["fetched"] + first["failed"]
+        told = json.loads(capsys.readouterr().out)
+        assert told["fetches"] == {"fetched": 0, "failed": 0, "unavailable": missing}
+        assert main([*call, "--offline"]) == 1
+        assert f"{missing} pages and images have no recording" in capsys.readouterr().out
+        assert main(call) == 0
+    said = capsys.readouterr().out
+    assert f"fetched {first['fetched']}, failed for good {first['failed']}, unavailable 0" in said
 
 
 def test_budgets_of_the_command_line_hold(

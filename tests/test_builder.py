@@ -173,7 +173,7 @@ def test_relabelling_changes_no_query_key_or_shard_but_the_labels(
         ({"hits_per_query": 7}, r"ask\.hits_per_query: 4 -> 7"),
         ({"shard_size": 3}, r"shard_size .*: 2 -> 3"),
         ({"observer": "other"}, r"observe \(weights or libraries\): observer -> other"),
-        ({"provider": "more"}, r"ask \(what the providers know\)"),
+        ({"provider": "more"}, r"ask \(what the providers know, or how their answers are read\)"),
     ],
 )
 def test_a_store_of_another_recipe_is_refused_and_the_difference_named(

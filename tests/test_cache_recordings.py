@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import resource
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from cache_helpers import image
@@ -154,12 +157,117 @@ def test_an_answer_that_was_asked_for_later_replaces_an_earlier_one_now_and_ever
     assert len(list(tmp_path.iterdir())) == 1
 
 
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "asked_at",
+    [
+        "zzzz",
+        "9999-12-31T23:59:59+00:00",
+        "2026-11-23T12:00:01Z",
+        "2026-W01-1",
+        "20260101",
+        "2026-11-22T11:00:00+23:59",
+        "2026-13-01",
+        "\uff12\uff10\uff12\uff16-01-01",
+    ],
+)
+def test_a_time_of_asking_that_cannot_be_counts_as_the_earliest(
+    tmp_path: Path, asked_at: str
+) -> None:
+    real, poison = answer("1", b"real", "2025-01-01T00:00:00Z"), answer("1", b"zzz", asked_at)
+    for name, item in (("a", poison), ("b", real)):
+        Recordings(tmp_path / name).put_segment([item])
+        copy(tmp_path / name, tmp_path / "all")
+    for _ in range(2):
+        with Recordings(tmp_path / "all", lambda: NOW) as recordings:
+            recordings.put_segment([poison])
+            assert recordings.get("1") == real
+            recordings.put_segment([answer("2", b"", asked_at)])
+            assert [one.asked_at for one in recordings.asked()] == [real.asked_at, ""]
+
+
+def test_an_answer_of_a_machine_whose_clock_is_a_little_ahead_counts(tmp_path: Path) -> None:
+    with Recordings(tmp_path, lambda: NOW) as recordings:
+        for asked_at in ("2026-11-22", "2026-11-22T12:00:00+00:00", "2026-11-23T11:59:59.5Z"):
+            recordings.put_segment([answer("1", b"", asked_at)])
+            assert recordings.get("1") == answer("1", b"", asked_at)
+
+
+def test_a_build_may_fix_its_time_before_and_after_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = datetime.now(UTC) + timedelta(days=1000)
+    for name, epoch in (("past", "0"), ("future", str(int(later.timestamp()))), ("no", "soon")):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+        asked = answer("1", b"", later.isoformat(timespec="seconds") if name == "future" else DAY)
+        with Recordings(tmp_path / name) as recordings:
+            recordings.put_segment([answer("1", b"old", "2020-01-01"), asked])
+            assert recordings.get("1") == asked
+
+
+def bomb(key: str, size_bytes: int, use_dictionary: bool = False) -> bytes:
+    """A segment of 64 answers (one where all have bodies of their own) that compresses well."""
+    body = bytes(size_bytes)
+    rows = [answer(f"{key}{n}", body) for n in range(64 if use_dictionary else 1)]
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        answers_table(rows),
+        sink,
+        compression="zstd",
+        use_dictionary=["body"] if use_dictionary else False,
+        dictionary_pagesize_limit=1 << 30,
+        write_page_checksum=True,
+        write_statistics=False,
+    )
+    return bytes(sink.getvalue())
+
+
+def put_file(folder: Path, data: bytes) -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / f"answers-{hashlib.sha256(data).hexdigest()[:32]}.parquet"
+    path.write_bytes(data)
+    return path
+
+
+def test_small_files_of_large_answers_are_merged_a_few_at_a_time_or_left_alone(
+    tmp_path: Path,
+) -> None:
+    large = put_file(tmp_path, bomb("large", 40 << 20))
+    for number in range(5):
+        put_file(tmp_path, bomb(str(number), 20 << 20))
+    with Recordings(tmp_path) as recordings:
+        recordings.put_segment([answer("one more")])
+        before = pa.total_allocated_bytes()
+        assert large.stat().st_size < 10_000
+    assert large.exists()
+    merged = [pq.read_metadata(path) for path in tmp_path.iterdir() if path != large]
+    assert 2 <= len(merged) < 6
+    assert max(one.row_group(0).total_byte_size for one in merged) <= 64 << 20
+    assert pa.total_allocated_bytes() <= before
+    with Recordings(tmp_path) as again:
+        assert len(again) == 7
+
+
+@pytest.mark.parametrize("use_dictionary", [False, True])
+def test_a_row_group_that_claims_too_much_is_refused_before_it_is_decompressed(
+    tmp_path: Path, use_dictionary: bool
+) -> None:
+    size_bytes = (9 << 20) if use_dictionary else (520 << 20)
+    path = put_file(tmp_path, bomb("1", size_bytes, use_dictionary))
+    recordings = Recordings(tmp_path)
+    with pytest.raises(StoreDamaged, match=rf"{path.name}.*536,870,912.*Remove it"):
+        recordings.get("10")
+    recordings.close()
+
+
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
 def test_of_folders_copied_together_the_latest_answer_counts_then_the_greater_body(
     tmp_path: Path, order: tuple[int, ...]
 ) -> None:
-    answers = [answer("1", b"z", "2026-01"), answer("1", b"a", "2026-02")]
-    answers.append(answer("1", b"b", "2026-02"))
+    answers = [answer("1", b"z", "2026-01-01"), answer("1", b"a", "2026-02-01")]
+    answers.append(answer("1", b"b", "2026-02-01"))
     for number in order:
         Recordings(tmp_path / str(number)).put_segment([answers[number]])
         copy(tmp_path / str(number), tmp_path / "all")
@@ -316,10 +424,10 @@ def test_a_reader_and_two_writers_that_merge_lose_nothing(tmp_path: Path) -> Non
 
 def test_what_is_recorded_can_be_listed_without_reading_answers(tmp_path: Path) -> None:
     with Recordings(tmp_path) as recordings:
-        recordings.put_segment([answer("2"), answer("1", b"new", "2027")])
+        recordings.put_segment([answer("2"), answer("1", b"new", "2026-11-02")])
         recordings.put_segment([Recording("0", "web", "{}", "", b"")])
         listed = list(recordings.asked())
-    assert listed == [Asked("0", "web", ""), Asked("1", "kb", "2027"), Asked("2", "kb", DAY)]
+    assert listed == [Asked("0", "web", ""), Asked("1", "kb", "2026-11-02"), Asked("2", "kb", DAY)]
     again = Recordings(tmp_path)
     assert list(again.asked()) == listed
     assert list(again.asked("web")) == listed[:1]
@@ -331,7 +439,7 @@ STEPS = st.lists(
         st.integers(0, 1),
         st.sampled_from(["put", "put", "put", "close", "open"]),
         st.sampled_from("abc"),
-        st.sampled_from(["", "2025", "2026"]),
+        st.sampled_from(["", "2025-01-01", "2026-01-01"]),
         st.binary(max_size=1),
     ),
     max_size=25,

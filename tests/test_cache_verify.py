@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -264,6 +265,65 @@ def test_rows_that_no_writer_writes_are_found_though_every_hash_fits(
     forge(store, table, change)
     problems = verify_store(store).problems
     assert any(message in problem for problem in problems), problems
+
+
+NAN, INFINITE = float("nan"), float("inf")
+
+
+def of_post(rows: list[dict[str, Any]], **values: Any) -> None:
+    """Change the one post that has everything (`cache_helpers.stored`)."""
+    next(row for row in rows if row["example_id"] == "post-01-01").update(values)
+
+
+def change_box(rows: list[dict[str, Any]], side: str, value: float) -> None:
+    row = next(row for row in rows if row["example_id"] == "post-01-01")
+    row["regions"][1][side] = value
+
+
+NONSENSE = [
+    ("examples", lambda rows: of_post(rows, split="evil"), "split.*evil"),
+    ("examples", lambda rows: of_post(rows, head={"start": -1, "end": 1}), "head.*-1"),
+    ("examples", lambda rows: of_post(rows, tail={"start": 2, "end": 2}), "tail.*2"),
+    ("examples", lambda rows: of_post(rows, tail={"start": 3, "end": 5}), "tail.*5"),
+    (
+        "examples",
+        lambda rows: of_post(rows, entities=[{"start": 10**6, "end": -1, "label": "PER"}]),
+        "entities.*1000000",
+    ),
+    ("examples", lambda rows: change_box(rows, "left", NAN), "regions.*nan"),
+    ("examples", lambda rows: change_box(rows, "bottom", INFINITE), "regions.*inf"),
+    ("examples", lambda rows: change_box(rows, "confidence", NAN), "regions.*nan"),
+    ("evidence", lambda rows: rows[0].update(provider_score=NAN), "provider_score.*nan"),
+    ("evidence", lambda rows: rows[0].update(fused_score=INFINITE), "fused_score.*inf"),
+    ("evidence", lambda rows: rows[0].update(relevance=-INFINITE), "relevance.*-inf"),
+    ("evidence", lambda rows: rows[0].update(consistency=NAN), "consistency.*nan"),
+    ("evidence", lambda rows: rows[0].update(embedding=[NAN] * 8), "embedding.*NaN"),
+    ("evidence", lambda rows: rows[0].update(region_index=2**30), "region_index 1073741824"),
+    ("evidence", lambda rows: rows[0].update(region_index=2), "region_index 2 .*2 regions"),
+    ("evidence", lambda rows: rows[0].update(region_index=-2), "region_index.*-2"),
+    ("dropped", lambda rows: rows[-1].update(region_index=2), "region_index 2 .*2 regions"),
+    ("dropped", lambda rows: rows[-1].update(provider_score=INFINITE), "provider_score.*inf"),
+]
+
+
+@pytest.mark.parametrize(("table", "change", "message"), NONSENSE)
+def test_values_that_make_no_sense_are_found_by_verifying_and_by_every_reader(
+    store: Path, table: str, change: Callable[[list[dict[str, Any]]], Any], message: str
+) -> None:
+    forge(store, table, change)
+    (problem,) = verify_store(store).problems
+    assert re.search(rf"{table}/part-00001.*'post-01-.*{message}", problem)
+    readers: tuple[Literal["lmdb", "parquet"], ...] = ("lmdb", "parquet")
+    for reader in readers:
+        with pytest.raises(StoreDamaged, match=rf"shard 1.*'post-01-.*{message}"):
+            read_all(store, reader)
+
+
+def read_all(store: Path, reader: Literal["lmdb", "parquet"]) -> None:
+    with open_store(store, reader=reader) as opened:
+        for name in opened.example_ids():
+            opened.read(name)
+            opened.dropped(name)
 
 
 @pytest.mark.parametrize("reader", ["lmdb", "parquet"])

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from cache.errors import InputError
+from cache.records import Post
 from pipelines.cli import VERBS, main
+from pipelines.config import load_recipe
+from pipelines.prediction import predict_post
+from pipelines.runs import write_recipe
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RECIPE = """
@@ -165,3 +170,26 @@ def test_data_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> N
     assert main(["verify", "no\x1b[2Jwhere"]) == 1
     captured = capsys.readouterr()
     assert "\x1b" not in captured.out + captured.err
+
+
+def test_a_run_of_a_stranger_does_not_decide_whom_this_machine_asks(
+    tmp_path: Path,
+) -> None:
+    hostile = load_recipe(
+        "sample", ['ask.providers=["searxng"]', "ask.searxng.address=http://127.0.0.1:9"]
+    )
+    write_recipe(tmp_path, hostile, tmp_path / "store")
+
+    with pytest.raises(InputError, match=r"evidence of searxng.*--recipe"):
+        predict_post(tmp_path, Post("new", ("private", "words")), None)
+
+
+def test_a_recipe_cannot_name_other_secrets_of_this_machine(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for setting in (
+        "ask.vision.key_variable=AWS_SECRET_ACCESS_KEY",
+        "ask.vision.endpoint=http://example.org/collect",
+    ):
+        assert main(["build", "sample", "--set", setting]) == 2
+    assert "key_variable" in capsys.readouterr().err

@@ -176,6 +176,20 @@ def test_case_punctuation_and_width_do_not_make_a_text_another() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "sign", ["\u00ad", "\u200b", "\u200d", "\u2060", "\ufeff", "\u034f", "\ufe0f"]
+)
+def test_signs_that_nobody_sees_do_not_make_a_text_another(sign: str) -> None:
+    plain = "The band plays in the old harbour of Bergen, née Bjørgvin"
+    marked = sign.join(plain)
+
+    assert words(marked) == words(plain)
+    hits = [make_hit("a", plain), make_hit("b", marked)]
+    assert len(drop_same_texts(hits, flat_scores(hits))[0]) == 1
+    other = marked.replace("B", "N")
+    assert near_texts(other, plain, 0.8) == near_texts(plain.replace("B", "N"), plain, 0.8)
+
+
 def test_texts_without_words_differ_unless_they_are_the_same_signs() -> None:
     hits = hits_of(["\U0001f600", "\U0001f622", "\U0001f600 "])
     kept, dropped = drop_same_texts(hits, flat_scores(hits))

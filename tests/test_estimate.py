@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from builder_helpers import SETTINGS, CountingObserver, CountingProvider, build, make_dataset
 from live_helpers import LivePlayer, question
 
 from cache.parquet_reader import ParquetReader
-from cache.records import Observation, Post
+from cache.records import Observation, Post, Query
 from retrieval.asking.estimate import Questions, Seeing, estimate
 from retrieval.asking.manner import AskingOptions
 from retrieval.building.builder import build_store
@@ -37,9 +38,9 @@ def test_questions_of_the_sentence_are_counted_exactly_and_each_once() -> None:
     posts = [Post(str(n), ("same", "words") if n % 2 else (f"word{n}",)) for n in range(10)]
     recorded = (query_key(LivePlayer(), question("word4"), 4), "of somebody else")
     found = one(posts, LivePlayer(), recorded=recorded)
-    assert found == Questions("web", True, 6, True, 1, 10.0)
+    assert found == Questions("web", True, 6, True, 1, 5, 10.0)
     assert found.missing == 5
-    assert str(found) == "web: 6 questions, 1 recorded, 10 s for 5 to ask"
+    assert str(found) == "web: 6 questions, 1 recorded, 10 s for 5 to ask; fetching comes on top"
 
 
 def test_photos_nobody_looked_at_count_with_every_region_they_may_have(tmp_path: Path) -> None:
@@ -49,6 +50,33 @@ def test_photos_nobody_looked_at_count_with_every_region_they_may_have(tmp_path:
     assert (found.distinct, found.exact) == (2 * (2 * 4 + 4), False)
     assert found.seconds == 0.0
     assert str(found) == "kb: at most 24 questions, 0 recorded"
+
+
+@dataclass
+class Both(LivePlayer):
+    """Answers texts and images of one thing by one request."""
+
+    answers_both: bool = True
+
+    def accepts(self, query: Query) -> bool:
+        """Take every question by text or image."""
+        return bool(query.text or query.image_key)
+
+
+def test_one_request_for_two_questions_is_counted_and_timed_once(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path)
+    seeing = Seeing({}, dataset.photos, 3)
+    apart, shared = (
+        one(posts_of(dataset), Both(answers_both=both), seeing) for both in (False, True)
+    )
+    assert (apart.distinct, apart.requests, apart.seconds) == (24, 24, 48.0)
+    assert (shared.distinct, shared.requests, shared.seconds) == (24, 12, 24.0)
+    assert str(shared).endswith("24 s for at most 24 to ask by 12 requests; fetching comes on top")
+    assert shared.as_json()["requests"] == 12
+    # Of two questions one is recorded: the other still needs the request.
+    post = Post("1", ("a", "word"))
+    recorded = (query_key(Both(), question("a word"), 4),)
+    assert one([post], Both(), recorded=recorded).requests == 1
 
 
 def test_a_provider_that_knows_no_photos_is_exact_all_the_same(tmp_path: Path) -> None:

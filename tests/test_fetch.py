@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -269,7 +270,29 @@ def test_a_url_is_fetched_once_ever_and_replayed_offline(
     assert len(server.paths) == 3
 
 
-def test_recordings_are_json_with_the_url_and_the_time(server: HostileServer) -> None:
+def test_what_was_never_fetched_is_counted_once_however_often_it_is_wanted(
+    server: HostileServer,
+) -> None:
+    fetcher = Fetching(server, offline=True).fetcher
+    targets = [Target(server.url(f"/{index}", "a.test"), "page") for index in range(3)]
+    fetcher.fetch(targets)
+    fetcher.fetch(targets[:2])
+    assert fetcher.counts["unavailable"] == 3
+
+
+def test_a_target_that_was_fetched_at_last_is_not_unavailable(server: HostileServer) -> None:
+    fetching = Fetching(server)
+    dead = Target("http://dead.test/x", "image")
+    fetching.fetcher.fetch([dead])
+    assert fetching.fetcher.counts["unavailable"] == 1
+    fetching.fetcher.fetch([dead, Target(fetching.url("/none"), "page")])
+    assert fetching.fetcher.counts["unavailable"] == 0
+
+
+def test_recordings_are_json_with_the_url_and_the_time(
+    server: HostileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     server.on("/a.jpg", says(PHOTO, "image/jpeg"))
     kept: list[Recording] = []
 
@@ -282,8 +305,27 @@ def test_recordings_are_json_with_the_url_and_the_time(server: HostileServer) ->
     fetching.get("/a.jpg")
     assert kept[0].provider == "fetch"
     assert json.loads(kept[0].query_json) == {"kind": "image", "url": fetching.url("/a.jpg")}
-    assert kept[0].asked_at.endswith("+00:00")
+    assert kept[0].asked_at == "2023-11-14T22:13:20+00:00"
     assert json.loads(kept[0].body)["sha256"] == content_key(PHOTO)
+
+
+def test_a_kill_loses_no_more_finished_fetches_than_the_documentation_says() -> None:
+    class Book(MemoryBook):
+        def put_segment(self, answers: Any, media: Iterable[Media] = ()) -> None:
+            sizes.append(len(answers))
+            super().put_segment(answers, media)
+
+    class Missing:
+        def send(self, request: Request) -> Response:
+            return Response(404, request.url, {}, b"")
+
+    sizes: list[int] = []
+    settings = FetchSettings(robots=False, seconds_between=0)
+    fetcher = Fetcher(Missing(), settings, POLITE, Book())
+    fetcher.fetch(Target(f"http://a.test/{index}", "page") for index in range(70))
+    assert sizes == [32, 32, 6]
+    text = (Path(__file__).parent.parent / "docs" / "fetching.md").read_text(encoding="utf-8")
+    assert f"written {max(sizes)} at a time" in text
 
 
 def test_other_limits_fetch_anew_and_machine_facts_do_not(server: HostileServer) -> None:
@@ -542,6 +584,24 @@ def test_an_image_hit_gets_its_image_or_is_dropped(server: HostileServer) -> Non
 
     gone = replace(hit, image_url=fetching.url("/none"))
     assert resolve(fetching, gone) == Dropped(gone, "fetch", "status 404")
+
+
+def test_a_redirect_does_not_hide_where_a_hit_is_from(server: HostileServer) -> None:
+    server.on("/a.jpg", says(PHOTO, "image/jpeg"))
+    server.on("/image", redirects(f"http://b.test:{server.port}/a.jpg"))
+    server.on("/p", says(PAGE % LINES, "text/html"))
+    server.on("/page", redirects(f"http://b.test:{server.port}/p"))
+    fetching = Fetching(server)
+    image = replace(
+        make_hit("1", modality="image", provider="web"), image_url=fetching.url("/image")
+    )
+    page = replace(make_hit("1", "Line 217", provider="web"), url=fetching.url("/page"))
+
+    found_image, found_page = resolve(fetching, image), resolve(fetching, page)
+    assert isinstance(found_image, Hit)
+    assert isinstance(found_page, Hit)
+    assert found_image.image_url == fetching.url("/a.jpg", "b.test")
+    assert found_page.url == fetching.url("/p", "b.test")
 
 
 def test_a_text_hit_gets_the_passage_of_its_page_around_the_snippet(

@@ -76,7 +76,7 @@ def make_post(
     name = f"post-{index}{hostile}"
     post = Post(name, ("Ann", f"met{hostile}", "Bob", "."), f"{name}.jpg", Span(0, 1), Span(2, 3))
     entities = (Span(0, 2, f"PER{hostile}"), Span(2, 3, "LOC"))
-    labelled = Example(post, f"test{hostile}", entities, f"/per/per/peer{hostile}")
+    labelled = Example(post, "test", entities, f"/per/per/peer{hostile}")
     regions = (Region((4.0, 5.0, 30.0, 40.0), f"dog{hostile}", 0.9),)
     seen = Observation(post, photo.key, "ok", regions=regions)
     kept, dropped = [], []

@@ -132,8 +132,11 @@ def test_a_denied_host_is_known_however_it_is_written(url: str, field: str) -> N
         "",
         "https://nothuggingface.co/",
         "https://huggingface.co.example/",
-        "https://news.example/github.com/story",
-        "https://news.example/?q=github.com",
+        "https://news.example/about-github.com-outage",
+        "https://news.example/github.com.html?q=the+github.com+outage",
+        "https://news.example/tags/not-github.com/",
+        "https://example-org.translate.goog/github",
+        "https://github.com-example.translate.goog/",
         "https://github.example.com@news.example/",
         "https://[::1",
         "https://\ud7ff\x00/",
@@ -144,6 +147,28 @@ def test_other_hosts_stay(url: str) -> None:
     hit = make_hit("a harmless text about the sea", url)
 
     assert drop_leaks([hit], OWN, GUARD, SETTINGS) == ([hit], [])
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "translate.google.com/translate?u=github.com/x",
+        "https://translate.google.com/translate?sl=en&u=raw.GitHub.com",
+        "https://github-com.translate.goog/x?_x_tr_sl=en",
+        "https://hf--mirror-com.translate.goog/datasets",
+        "https://github-com.cdn.ampproject.org/c/s/github.com",
+        "https://i0.wp.com/raw.githubusercontent.com/a.jpg",
+        "https://proxy.example/fetch/github.com.:443/x",
+        "https://proxy.example/?u=https%25253A%25252F%25252Fgithub%25252Ecom%25252Fx",
+        "https://proxy.example/get;github\u3002com",
+    ],
+)
+def test_a_denied_host_inside_an_address_is_known_without_a_scheme_and_behind_escapes(
+    url: str,
+) -> None:
+    (dropped,) = drop_leaks([make_hit("the sea", url)], OWN, GUARD, SETTINGS)[1]
+
+    assert dropped.step == "denied_host"
 
 
 def test_each_verdict_has_its_switch() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -41,6 +43,14 @@ def observed(*regions: Region, key: str | None = "ab" * 32, name: str = "1.jpg")
 )
 def test_a_sentence_is_cleaned_for_a_search_box(sentence: str, cleaned: str) -> None:
     assert clean_sentence(sentence.split(" ")) == cleaned
+
+
+@pytest.mark.parametrize("word", ["#" * 3000, "@" * 3000, "@#" * 1500])
+def test_a_post_of_many_signs_is_cleaned_at_once(word: str) -> None:
+    started = time.process_time()
+    clean_sentence(["wow", word, "!"])
+    # It took longer than the age of the universe.
+    assert time.process_time() - started < 5
 
 
 @settings(max_examples=60)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -337,12 +338,17 @@ def test_what_cannot_be_read_is_an_error_when_the_provider_is_made(
             RecordedProvider([wanted])
 
 
-def test_counts_say_what_was_read(photos: Path, sentences: Path) -> None:
+def test_counts_say_what_was_read_and_are_told(
+    photos: Path, sentences: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     assert RecordedProvider([captions(photos), contexts(sentences)]).counts == {
         "photos with passages": 1,
         "sentences with passages": 2,
         "without passages": 2,
     }
+    assert "photos with passages 1" in caplog.text
+    assert "without passages 2" in caplog.text
 
 
 def test_a_photo_that_is_named_as_a_sentence_stays_a_photo(tmp_path: Path) -> None:

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import get_args
 
 import pytest
-from replay_helpers import ask_settings, hits_of, provider_of, sentence_queries
+from replay_helpers import QUICK, ask_settings, hits_of, provider_of, sentence_queries
+from tiny_kb import write_folder
 from tiny_vision import tiny_settings
 
 from cache.errors import InputError
@@ -14,7 +16,9 @@ from pipelines.replay.http import VISION_KEY
 from pipelines.replay.server import ReplayServer
 from pipelines.sources import fetch_client, make_providers
 from retrieval.http.client import GuardedClient
-from retrieval.settings import AskSettings
+from retrieval.kb.knowledge_base import build_kb
+from retrieval.providers.base import Provider, is_live
+from retrieval.settings import LOCAL_PROVIDERS, AskSettings
 from retrieval.sight.observe import Observer
 
 LOCAL_ONLY = """
@@ -35,7 +39,7 @@ print(*(name for name in sys.modules if name.startswith(("retrieval.http", "requ
 """
 
 
-def made(name: str, **settings: object) -> object:
+def made(name: str, **settings: object) -> Provider:
     ask = AskSettings.model_validate({"providers": (name,), **settings})
     return make_providers(ask, Observer(tiny_settings(None)))[0]
 
@@ -55,6 +59,38 @@ def test_a_live_provider_brings_a_client_that_fetches() -> None:
     for name in ("web", "wikipedia", "searxng", "vision"):
         ask = AskSettings.model_validate({"providers": ("recorded", name)})
         assert isinstance(fetch_client(ask), GuardedClient)
+
+
+def test_who_is_said_to_be_local_is_who_is_not_live(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAMIE_VISION_KEY", "key")
+    (tmp_path / "captions.txt").write_text("1.jpg :a dog\n")
+    given = {"path": tmp_path / "captions.txt", "format": "captions", "level": "image"}
+    needed = {
+        "kb": build_kb(write_folder(tmp_path / "raw"), tmp_path / "kb", tiny_settings(None)).path,
+        "imports": ({**given, "modality": "text"},),
+        "wikipedia": {"contact": "me@example.org"},
+        "searxng": {"address": "http://localhost:8888"},
+    }
+    names = get_args(get_args(AskSettings.model_fields["providers"].annotation)[0])
+    for name in names:
+        assert is_live(made(name, **needed)) == (name not in LOCAL_PROVIDERS)
+
+
+def test_providers_of_one_host_do_not_ask_it_faster_than_one_of_them_may() -> None:
+    with ReplayServer() as server:
+        ask = ask_settings("wikipedia", server).model_copy(
+            update={
+                "providers": ("wikipedia", "searxng"),
+                "polite": QUICK.model_copy(update={"seconds_between": 0.3}),
+            }
+        )
+        providers = make_providers(ask, Observer(tiny_settings(None)))
+        started = time.monotonic()
+        for provider in providers:
+            assert isinstance(provider.ask(sentence_queries()[:1], 5)[0], bytes)
+        assert time.monotonic() - started >= 0.3
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cache.errors import InputError
 from retrieval.curation.dedup_images import ImageHash
 from retrieval.curation.dedup_text import words
 from retrieval.curation.leaks import LeakGuard, post_forms
@@ -60,7 +61,15 @@ def overlaps(what: str, pairs: Iterator[Pair], splits: Mapping[str, str]) -> lis
         what: the two posts of a pair share.
         pairs: ids of two posts in either order; those of one split do not count.
         splits: split by id.
+
+    Raises:
+        InputError: a split is none of train, dev and test.
     """
+    if strange := sorted(set(splits.values()).difference(_ORDER)):
+        raise InputError(
+            f"the posts are in the splits {', '.join(map(repr, strange))}; splits are "
+            f"{', '.join(_ORDER)}. Build the store again."
+        )
     partners: defaultdict[Pair, dict[str, str]] = defaultdict(dict)
     for pair in pairs:
         early, late = sorted(pair, key=lambda name: (_ORDER.index(splits[name]), name))

@@ -38,6 +38,7 @@ _POLL_S: Final = 0.005
 # After the request that a kill waits for: so long, at most, until the kill. A shard takes less to
 # be asked, curated and written, so that kills hit every stage.
 _LONGEST_DELAY_S: Final = 0.5
+_SETTLED_S: Final = 1.0
 _RECIPE: Final = """
 shard_size = 50
 [dataset]
@@ -155,6 +156,8 @@ def _disturbed(
         story.kills += build.poll() is None
         build.kill()
         build.wait()
+        # The server may still be about to log what it was answering.
+        time.sleep(_SETTLED_S)
         answered = [one.question for one in server.log if one.answered and _is_post(one)]
         story.under_way += answered[-1:]
     offline = _finish(_start(recipe, store, "--offline"), store)

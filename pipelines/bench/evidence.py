@@ -107,7 +107,7 @@ def _asking(seeds: Sequence[int], work: Path) -> list[Figure]:
 def _robustness(seeds: Sequence[int], work: Path) -> list[Figure]:
     from pipelines.bench.robustness import bench_robustness
 
-    return bench_robustness(seeds[0], work / "robustness")
+    return bench_robustness(seeds[0], work / f"robustness-{seeds[0]}")
 
 
 PARTS: Final[dict[str, Callable[[Sequence[int], Path], list[Figure]]]] = {

@@ -65,7 +65,6 @@ def bench_image_duplicates(seeds: Sequence[int], real: Path | None = None) -> li
     """
     real = real or real_data()
     if not (real / "data" / "news_kb").is_dir():
-        print(f"images: not measured: no photos at {real} (set RAMIE_REAL_DATA to a folder)")
         return []
     news = _files(real / "data" / "news_kb")
     people = _files(real / "data" / "people_kb")

@@ -62,7 +62,6 @@ def bench_leaks(seeds: Sequence[int] = (11, 12, 13)) -> list[Figure]:
     figures = _sample_worlds(seeds)
     real = real_data() / "data"
     if not real.is_dir():
-        print(f"leaks: real texts not measured, for there is nothing at {real}")
         return figures
     return [*figures, *_real_texts(real), _published_leak(real)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pipelines.options import add_recipe, print_result, read_recipe
@@ -69,6 +70,19 @@ def _days(text: str) -> float:
     return days
 
 
+def _fetches(counts: Mapping[str, int]) -> list[str]:
+    if not any(counts.values()):
+        return []
+    unavailable = counts["unavailable"]
+    lines = [
+        f"  pages and images fetched {counts['fetched']}, failed for good {counts['failed']}, "
+        f"unavailable {unavailable}"
+    ]
+    if unavailable:
+        lines.append(f"  {unavailable} pages and images have no recording; run again online")
+    return lines
+
+
 def _text(store: str, report: BuildReport) -> str:
     lines = [
         f"{store}: {report.action} in {report.wall_seconds:.1f} s",
@@ -79,6 +93,7 @@ def _text(store: str, report: BuildReport) -> str:
             f"  {number} questions to provider {name} have no recording; run without --offline"
             for name, number in report.missing.items()
         ),
+        *_fetches(report.fetches),
         *(f"  {name:<28} {count}" for name, count in report.counters.items()),
         *(f"  photo {reason}: {count}" for reason, count in report.photo_problems.items()),
     ]

@@ -20,6 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     parser.add_argument("--text", required=True, help="the post")
     parser.add_argument("--image", type=Path, metavar="FILE", help="its photo")
+    parser.add_argument(
+        "--recipe",
+        help="your own recipe, whose [ask] says who is asked; needed where the run was trained on "
+        "evidence of live providers, for a run may come from a stranger",
+    )
     for end in ("head", "tail"):
         parser.add_argument(
             f"--{end}",
@@ -32,9 +37,13 @@ def run(options: argparse.Namespace) -> int:
     """Retrieve, predict, and print what was found with the evidence that weighed most."""
     post = _post(options)
     # After the call was found right: what follows loads models.
+    from pipelines.config import load_recipe
     from pipelines.prediction import describe, predict_post
 
-    prediction = predict_post(options.run_folder, post, options.image, device=options.device)
+    own = load_recipe(options.recipe).ask if options.recipe else None
+    prediction = predict_post(
+        options.run_folder, post, options.image, ask=own, device=options.device
+    )
     print_result(prediction.to_json(), describe(prediction, _SHOWN), options.json)
     return 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -28,8 +28,10 @@ class Questions:
         distinct: questions; of photos that nobody looked at yet, as many as there may be.
         exact: whether there are no such photos.
         recorded: of ``distinct``, those that a recording answers.
-        seconds: that asking the rest takes at least, at the pace of the settings; 0 where there
-            is none.
+        requests: that ask the rest; one may be for the texts and the images of one thing.
+        seconds: that these requests take at the pace of the settings; 0 for files at hand.
+            Canaries, waits for a slow server, and the pages and images that are fetched come on
+            top.
     """
 
     provider: str
@@ -37,6 +39,7 @@ class Questions:
     distinct: int
     exact: bool
     recorded: int
+    requests: int
     seconds: float
 
     @property
@@ -50,6 +53,9 @@ class Questions:
         told = f"{self.provider}: {about}{self.distinct} questions, {self.recorded} recorded"
         if self.live and self.missing:
             told += f", {_duration(self.seconds)} for {about}{self.missing} to ask"
+            if self.requests != self.missing:
+                told += f" by {self.requests} requests"
+            told += "; fetching comes on top"
         return told
 
     def as_json(self) -> dict[str, JsonValue]:
@@ -61,6 +67,7 @@ class Questions:
             "exact": self.exact,
             "recorded": self.recorded,
             "missing": self.missing,
+            "requests": self.requests,
             "seconds": self.seconds,
         }
 
@@ -96,7 +103,7 @@ def estimate(
         providers: who is asked.
         recorded: has a key ``in`` it if a recording answers that question.
         k: hits per question.
-        seconds_between: two questions to one live provider.
+        seconds_between: two requests to one live provider.
     """
     known: list[Query] = []
     unseen: set[Path] = set()
@@ -111,8 +118,8 @@ def estimate(
     return tuple(
         _of_provider(
             provider,
-            {query_key(provider, query, k) for query in known if provider.accepts(query)},
-            len(unseen) * _questions_per_photo(provider, seeing.max_regions),
+            {query_key(provider, one, k): one for one in known if provider.accepts(one)},
+            _of_photos(provider, len(unseen), seeing.max_regions),
             recorded,
             seconds_between,
         )
@@ -122,26 +129,47 @@ def estimate(
 
 def _of_provider(
     provider: Provider,
-    keys: set[str],
-    possible: int,
+    queries: Mapping[str, Query],
+    possible: Sequence[Query],
     recorded: Container[str],
     seconds_between: float,
 ) -> Questions:
-    distinct, num_recorded = len(keys) + possible, sum(key in recorded for key in keys)
+    missing = [query for key, query in queries.items() if key not in recorded]
+    requests = _num_requests(provider, [*missing, *possible])
     live = is_live(provider)
-    seconds = (distinct - num_recorded) * seconds_between if live else 0.0
-    return Questions(provider.name, live, distinct, possible == 0, num_recorded, seconds)
-
-
-def _questions_per_photo(provider: Provider, max_regions: int) -> int:
-    """Return how many questions a photo can lead to, itself and its regions."""
-    levels: tuple[tuple[Level, int], ...] = (("image", 1), ("object", max_regions))
-    return sum(
-        times
-        for level, times in levels
-        for modality in MODALITIES
-        if provider.accepts(Query(level, modality, image_key=_SOME_KEY, image_name="photo"))
+    return Questions(
+        provider.name,
+        live,
+        len(queries) + len(possible),
+        not possible,
+        len(queries) - len(missing),
+        requests,
+        requests * seconds_between if live else 0.0,
     )
+
+
+def _num_requests(provider: Provider, queries: Sequence[Query]) -> int:
+    """Return how many requests ask the distinct ``queries``."""
+    if not (is_live(provider) and provider.answers_both):
+        return len(queries)
+    return len({(one.level, one.text, one.image_key, one.image_name) for one in queries})
+
+
+def _of_photos(provider: Provider, num_photos: int, max_regions: int) -> list[Query]:
+    """Return the questions that photos nobody looked at can lead to, with made-up keys."""
+    things: list[tuple[Level, str]] = [("image", _SOME_KEY)]
+    things += [("object", f"{_SOME_KEY}#{index}") for index in range(max_regions)]
+    asked = [
+        Query(level, modality, image_key=key, image_name="photo")
+        for level, key in things
+        for modality in MODALITIES
+    ]
+    accepted = [query for query in asked if provider.accepts(query)]
+    return [
+        replace(query, image_name=f"photo {number}")
+        for number in range(num_photos)
+        for query in accepted
+    ]
 
 
 def _duration(seconds: float) -> str:

@@ -10,7 +10,7 @@ from cache.records import MODALITIES, Level, Observation, Post, Query, Region, S
 
 _URL = re.compile(r"(?:https?:/|www\.|t\.co/|pic\.twitter\.com)\S*", re.IGNORECASE)
 _RETWEET = re.compile(r"^(?:\s*RT\s+@\s?\w+\s*:?\s+(?=\S))+")
-_SIGIL = re.compile(r"(?<!\w)(?:[@#]+\s*)+(?=\w)")
+_SIGIL = re.compile(r"(?<!\w)[@#][@#\s]*(?=\w)")
 # Cc, Cf, Cs, Co: control, format (zero-width joiners, direction marks), surrogate, private use.
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 

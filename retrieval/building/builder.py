@@ -15,6 +15,7 @@ from cache.parquet_reader import ParquetReader
 from cache.recordings import Recordings
 from cache.records import Post
 from cache.writer import StoreWriter
+from retrieval.asking.answers import AnswerBook
 from retrieval.asking.asked_at import age_days
 from retrieval.asking.estimate import Questions, Seeing, estimate
 from retrieval.asking.manner import AskingOptions, Manner
@@ -29,13 +30,14 @@ from retrieval.building.shards import ShardBuilder, Shards
 from retrieval.datasets import Dataset
 from retrieval.http.base import Client
 from retrieval.providers.base import Provider, is_live
-from retrieval.settings import BuildSettings
+from retrieval.settings import AskSettings, BuildSettings
 from retrieval.sight.sight import PostObserver, Sight
 
 if TYPE_CHECKING:
     from retrieval.fetching.fetch import Fetcher
 
 RECORDINGS: Final = "recordings"
+_FETCHES: Final = ("fetched", "failed", "unavailable")
 _EVERYBODY: Final = AskingOptions()
 _log = logging.getLogger(__name__)
 
@@ -100,7 +102,10 @@ def build_store(
 
         bar = stack.enter_context(_bar(store, shards, todo, questions, progress))
         manner = Manner(asking, settings.ask.polite, patient=True, progress=bar.questions)
-        fetcher = _fetcher(settings, fetch_client, book, asking)
+        offline = asking.offline or asking.recurate_only
+        fetcher = None
+        if fetch_client is not None:
+            fetcher = make_fetcher(fetch_client, settings.ask, book, offline)
         k = settings.ask.hits_per_query
         gatherer = Gatherer(providers, book, observer, k, settings.curate, manner, fetcher)
         bar.counts = gatherer.asker.counts
@@ -114,7 +119,7 @@ def build_store(
     return BuildReport(
         plan.action,
         manifest.counters,
-        num_written=len(todo),
+        num_written=builder.num_written,
         num_observed=sight.num_observed,
         asked=asker.counts["asked"],
         answered_from_recordings=asker.counts["recorded"],
@@ -122,6 +127,7 @@ def build_store(
         blocked=asker.counts["blocked"],
         outdated=asker.counts["outdated"],
         missing={name: len(keys) for name, keys in sorted(asker.missing.items())},
+        fetches={} if fetcher is None else {name: fetcher.counts[name] for name in _FETCHES},
         estimate=questions,
         unfinished=tuple(sorted(unfinished, key=lambda one: one.example_id)),
         photo_problems=dict(sorted(sight.photo_problems.items())),
@@ -228,16 +234,14 @@ def _reference(dataset: Dataset, count: int, only: frozenset[str] | None) -> lis
     return [posts[name] for name in reference_ids(names, count)]
 
 
-def _fetcher(
-    settings: BuildSettings, client: Client | None, book: Recordings, asking: AskingOptions
-) -> Fetcher | None:
-    if client is None:
-        return None
+def make_fetcher(
+    client: Client, ask: AskSettings, book: AnswerBook, offline: bool = False
+) -> Fetcher:
+    """Return what fetches the pages and images that live providers name, into ``book``."""
     # Here, for a store from files at hand needs no code that reaches the network.
     from retrieval.fetching.fetch import Fetcher
 
-    ask = settings.ask
-    return Fetcher(client, ask.fetch, ask.polite, book, asking.offline or asking.recurate_only)
+    return Fetcher(client, ask.fetch, ask.polite, book, offline)
 
 
 def _bar(

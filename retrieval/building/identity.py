@@ -63,7 +63,7 @@ def store_identity(
             "observe": observer_fingerprint,
             "ask": fingerprint(
                 {
-                    "providers": [[provider.name, provider.fingerprint] for provider in providers],
+                    "providers": [_of_provider(provider) for provider in providers],
                     "hits_per_query": settings.ask.hits_per_query,
                     "fetch": groups["ask"]["fetch"] if any(map(is_live, providers)) else None,
                 }
@@ -73,6 +73,16 @@ def store_identity(
     }
     plain: Identity = json.loads(canonical_json(identity))
     return plain
+
+
+def _of_provider(provider: Provider) -> list[str | int]:
+    """Return what a provider contributes to the content of a store.
+
+    How the answers of a live one are read is told apart from who answers, for it is in no key of
+    an answer. To ask files at hand again costs nothing, so their fingerprint says all.
+    """
+    reading = [provider.reading] if is_live(provider) else []
+    return [provider.name, provider.fingerprint, *reading]
 
 
 def compare(ours: Identity, theirs: Mapping[str, JsonValue]) -> Literal["same", "curate", "other"]:
@@ -103,7 +113,7 @@ def differences(ours: Identity, theirs: Mapping[str, JsonValue]) -> list[str]:
 _CONTENT: Final = {
     "dataset": "posts, annotations or photos",
     "observe": "weights or libraries",
-    "ask": "what the providers know",
+    "ask": "what the providers know, or how their answers are read",
     "curate": "how the steps work",
 }
 

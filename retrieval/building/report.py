@@ -33,6 +33,8 @@ class BuildReport:
         blocked: of these, questions that a live provider blocked or otherwise failed at.
         outdated: of these, questions whose older answer was kept.
         missing: questions that were not asked because nobody was to be, by provider.
+        fetches: pages and images ``fetched``, ``failed`` (for good, and recorded so) and
+            ``unavailable`` (without a recording) in this run; empty where nothing is fetched.
         estimate: what was to be asked, as it was known when the build began.
         unfinished: posts without a row in the store; the next run tries again.
         photo_problems: unusable photos met in this run, by reason.
@@ -51,6 +53,7 @@ class BuildReport:
     blocked: int = 0
     outdated: int = 0
     missing: Mapping[str, int] = field(default_factory=dict)
+    fetches: Mapping[str, int] = field(default_factory=dict)
     estimate: tuple[Questions, ...] = ()
     unfinished: tuple[Unfinished, ...] = ()
     photo_problems: Mapping[str, int] = field(default_factory=dict)
@@ -71,6 +74,7 @@ class BuildReport:
             "blocked": self.blocked,
             "outdated": self.outdated,
             "missing": dict(self.missing),
+            "fetches": dict(self.fetches),
             "estimate": [questions.as_json() for questions in self.estimate],
             "unfinished": {one.example_id: one.reason for one in self.unfinished},
             "photo_problems": dict(self.photo_problems),

@@ -44,6 +44,7 @@ class ShardBuilder:
 
     Attributes:
         gatherer: finds the evidence of their posts.
+        num_written: shards written so far; one that is written twice counts twice.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class ShardBuilder:
         self._shards = shards
         self._sight = sight
         self.gatherer = gatherer
+        self.num_written = 0
         self._writer = writer
         self._bar = bar
         self._only = only
@@ -104,4 +106,5 @@ class ShardBuilder:
             self._writer.write_shard(
                 index, rows, dropped, media.values(), names, self.gatherer.compared_with
             )
+        self.num_written += 1
         return unfinished

@@ -35,6 +35,9 @@ _LONGEST_TO_SHORTEST: Final = 2
 _UNSPACED: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af"
 _WORD: Final = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
 
+# Marks without a look of their own: the grapheme joiner and the variation selectors.
+_HIDDEN_MARKS: Final = frozenset("\u034f" + "".join(map(chr, range(0xFE00, 0xFE10))))
+
 # Texts whose words are kept at hand: some kilobytes each, and a shard has about so many.
 _REMEMBERED: Final = 16384
 
@@ -45,9 +48,11 @@ Shingles = frozenset[tuple[str, ...]]
 def words(text: str) -> tuple[str, ...]:
     """Return the words of ``text`` in compatibility form and lower case, punctuation left out.
 
+    Signs that nobody sees (soft hyphens, joiners, marks of direction) part no words.
+
     A text without any word (emoji, dashes) counts as one word, so that it still equals itself.
     """
-    folded = unicodedata.normalize("NFKC", text).casefold()
+    folded = _normal(text).casefold()
     if found := _WORD.findall(folded):
         return tuple(found)
     bare = "".join(sign for sign in folded if unicodedata.category(sign)[0] not in "CZ")
@@ -213,6 +218,20 @@ def _drop_repeated(
     return kept, dropped
 
 
+def _normal(text: str) -> str:
+    """Return ``text`` in compatibility form, without signs that nobody sees."""
+    if text.isascii():
+        return text
+    hidden = [sign for sign in set(text) if _is_hidden(sign)]
+    if hidden:
+        text = text.translate(dict.fromkeys(map(ord, hidden)))
+    return unicodedata.normalize("NFKC", text)
+
+
+def _is_hidden(sign: str) -> bool:
+    return unicodedata.category(sign) == "Cf" or sign in _HIDDEN_MARKS
+
+
 @lru_cache(maxsize=_REMEMBERED)
 def _bag(text: str) -> frozenset[tuple[str, int]]:
     """Return the words of ``text``, each with the number of its occurrence."""
@@ -250,6 +269,6 @@ def _other_name(pairs: Sequence[tuple[int, int]], one: str, other: str) -> bool:
 @lru_cache(maxsize=_REMEMBERED)
 def _names(text: str) -> frozenset[str]:
     """Return the capitalised words of ``text``; none where nearly all are (headlines)."""
-    found = _WORD.findall(unicodedata.normalize("NFKC", text))
+    found = _WORD.findall(_normal(text))
     upper = [word for word in found if word[0].isupper()]
     return frozenset(word.casefold() for word in upper if 4 * len(upper) <= 3 * len(found))

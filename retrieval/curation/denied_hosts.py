@@ -12,6 +12,13 @@ from urllib.parse import unquote
 # Addresses may stand inside addresses: archives, translators and image proxies name what they
 # show. A backslash is a slash to every browser.
 _AUTHORITY: Final = re.compile(r"(?:^(?:[a-z][a-z0-9+.-]*:)?/{0,2}|https?:/{0,2})([^/?#&]+)")
+# What may be a whole host without a scheme before it: "/fetch/example.org/a", "?u=example.org".
+_PIECE_END: Final = re.compile(r"[/?#&=;]")
+_DOTS: Final = re.compile("[.\u3002]")
+# Proxies that show a page below a name of their own: "example-org.translate.goog".
+_PROXIES: Final = (".translate.goog", ".cdn.ampproject.org")
+# An address inside an address is escaped once more each time.
+_MOST_ESCAPES: Final = 5
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zs"})
 _LONGEST: Final = 2000
 
@@ -35,10 +42,26 @@ def denied_host(urls: Iterable[str], denied: tuple[str, ...]) -> str:
 
 @lru_cache(maxsize=65536)
 def hosts_of(url: str) -> tuple[str, ...]:
-    """Return the hosts that an address names, its own first, then those inside it."""
+    """Return the hosts that an address names, its own first, then those inside it.
+
+    A whole path segment or query value counts as a host where it has a dot: a name that only
+    occurs in one ("/about-example.org") does not, and "story.html" is a host that nobody denies.
+    """
     text = _plain(url)
-    found = dict.fromkeys(_canonical(match) for match in _AUTHORITY.findall(text))
+    named = _AUTHORITY.findall(text)
+    named += [piece for piece in _PIECE_END.split(text) if _DOTS.search(piece)]
+    found = dict.fromkeys(_canonical(name) for name in named)
+    found |= dict.fromkeys(shown for host in found if (shown := _behind_proxy(host)))
     return tuple(host for host in found if host)
+
+
+def _behind_proxy(host: str) -> str:
+    """Return the host that a proxy's name stands for: dots as ``-``, and ``-`` as ``--``."""
+    for proxy in _PROXIES:
+        if host.endswith(proxy):
+            parts = host.removesuffix(proxy).rpartition(".")[2].split("--")
+            return "-".join(part.replace("-", ".") for part in parts)
+    return ""
 
 
 @lru_cache(maxsize=16)
@@ -48,8 +71,11 @@ def _canonical_hosts(denied: tuple[str, ...]) -> frozenset[str]:
 
 def _plain(url: str) -> str:
     """Return an address in lower case and compatibility form, without escapes or blanks."""
-    # Twice, for an address inside an address is escaped once more.
-    text = unicodedata.normalize("NFKC", unquote(unquote(url[:_LONGEST])))
+    text = url[:_LONGEST]
+    for _ in range(_MOST_ESCAPES):
+        if text == (text := unquote(text)):
+            break
+    text = unicodedata.normalize("NFKC", text)
     text = "".join(sign for sign in text if unicodedata.category(sign) not in _INVISIBLE)
     return text.replace("\\", "/").casefold()
 

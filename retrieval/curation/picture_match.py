@@ -5,7 +5,7 @@ the other one, 8 x 8 cells each: that costs a matrix product and tells most pict
 passes is laid over exactly, window and scale moved in ever smaller steps, and then judged by its
 fine detail alone: two portraits have the same light and dark, but not the same edges.
 
-Measured on 2,000 news photos and 300 portraits by `pipelines.bench.dedup`.
+Measured on 2,000 news photos and 300 portraits by `pipelines.bench.images`.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ CUT: Final = "cut"
 
 Stream = tuple[Level, Modality]
 _PLACE_OF: Final = {stream: place for place, stream in enumerate(STREAMS)}
-CanonicalKey = tuple[int, int, str, str, int, str, str, str, float, str, str, str]
+CanonicalKey = tuple[int, int, str, str, int, str, str, str, float, str, str, str, str, str]
 
 
 def canonical_key(hit: Hit) -> CanonicalKey:
@@ -34,6 +34,8 @@ def canonical_key(hit: Hit) -> CanonicalKey:
         hit.title,
         hit.url,
         hit.retrieved_at,
+        hit.image_url,
+        hit.image_sha256,
     )
 
 

@@ -11,7 +11,6 @@ from typing import Final, NamedTuple
 from cache.errors import InputError
 from cache.records import Example
 
-SPLITS: Final = ("train", "dev", "test")
 _SHOWN_PLACES: Final = 3
 
 

@@ -7,7 +7,6 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Final, TypeAlias
 from urllib.parse import urldefrag
 
@@ -17,6 +16,7 @@ from cache.errors import InputError, ProviderUnavailable
 from cache.keys import canonical_json, fingerprint
 from cache.recordings import Recording
 from retrieval.asking.answers import AnswerBook
+from retrieval.asking.asked_at import time_of_asking
 from retrieval.fetching.fetch_url import FETCH, Fetched, Outcome, Target, UrlFetcher
 from retrieval.http.base import Client, Refused
 from retrieval.http.clock import Clock, SystemClock
@@ -26,7 +26,7 @@ from retrieval.settings import FetchSettings, PoliteSettings
 # Part of every key: raise it when equal bytes are read in another way.
 _VERSION: Final = 1
 # Fetched in one segment: bounds what is in memory, and what an interruption loses.
-_TOGETHER: Final = 256
+_TOGETHER: Final = 32
 # Targets of one host that fail in a row, each after all its tries, until the host is left alone.
 _FAILURES_TO_BREAK: Final = 2
 
@@ -39,7 +39,8 @@ class Fetcher:
 
     Attributes:
         counts: ``fetched``, ``recorded`` (by an earlier fetch), ``failed`` (for good, recorded)
-            and ``unavailable`` targets, each distinct one of a call once.
+            targets, each distinct one of a call once; and those ``unavailable`` so far, each once
+            however often it is wanted.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Fetcher:
         missing = {key: one for key, one in wanted.items() if key not in self._book}
         self.counts["recorded"] += len(wanted) - len(missing)
         if self._offline:
-            self.counts["unavailable"] += len(missing)
+            self._leave(dict.fromkeys(missing, "it was not fetched"))
             return
         done: dict[str, tuple[Target, Outcome]] = {}
         passing: dict[str, tuple[Target, Outcome]] = {}
@@ -98,8 +99,7 @@ class Fetcher:
                 if self._network_worked(outcome):
                     done[key] = (target, outcome)
                 else:
-                    self._unavailable[key] = outcome.fetched.problem
-                    self.counts["unavailable"] += 1
+                    self._leave({key: outcome.fetched.problem})
         finally:
             # What was fetched before Ctrl-C is kept.
             self._record(done)
@@ -153,7 +153,7 @@ class Fetcher:
     def _record(self, done: Mapping[str, tuple[Target, Outcome]]) -> None:
         if not done:
             return
-        now = datetime.now(UTC).isoformat(timespec="seconds")
+        now = time_of_asking()
         recordings, media = [], []
         for key, (target, outcome) in sorted(done.items()):
             asked = canonical_json({"kind": target.kind, "url": _writable(target.url)})
@@ -162,7 +162,14 @@ class Fetcher:
             self.counts["failed" if outcome.fetched.problem else "fetched"] += 1
             if outcome.media is not None:
                 media.append(outcome.media)
+            self._unavailable.pop(key, None)
         self._book.put_segment(recordings, media)
+        self._leave({})
+
+    def _leave(self, problems: Mapping[str, str]) -> None:
+        """Note why targets stay without a recording in this run."""
+        self._unavailable |= problems
+        self.counts["unavailable"] = len(self._unavailable)
 
     def _network_worked(self, outcome: Outcome) -> bool:
         """Return whether any server was reached in the minutes around a fetch."""

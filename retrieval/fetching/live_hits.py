@@ -42,10 +42,15 @@ class LiveHits:
         if target.kind == "image":
             if found.problem:
                 return Dropped(hit, FETCH, found.problem)
-            return replace(hit, media_key=found.media_key, image_sha256=found.sha256)
+            # Where it really came from: a redirect must not hide a host that is denied.
+            place = found.final_url or hit.image_url
+            return replace(
+                hit, media_key=found.media_key, image_sha256=found.sha256, image_url=place
+            )
         text = passage(found.text, hit.text, self._fetcher.settings.max_page_chars)
         if text:
-            return replace(hit, text=text, title=found.title or hit.title)
+            place = found.final_url or hit.url
+            return replace(hit, text=text, title=found.title or hit.title, url=place)
         if not hit.text.strip():
             return Dropped(hit, FETCH, found.problem or "no text on the page")
         return hit

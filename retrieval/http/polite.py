@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import random
-from collections import Counter
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
-from urllib.parse import quote, quote_plus, urlsplit
+from urllib.parse import urlsplit
 
 from cache.errors import ProviderUnavailable
 from retrieval.http.base import Client, Judge, NoAnswer, Refused, Request, Response
@@ -22,11 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class PoliteSender:
-    """Sends the requests of one provider; see `retrieval.http.base.Sender`.
-
-    Attributes:
-        counts: requests ``sent``, and of them ``blocked`` and without an answer (``lost``).
-    """
+    """Sends the requests of one provider; see `retrieval.http.base.Sender`."""
 
     def __init__(
         self,
@@ -48,7 +43,6 @@ class PoliteSender:
             pace: of the hosts, where several senders share it; None makes an own one.
             seed: of the random part of the pauses between tries.
         """
-        self.counts: Counter[str] = Counter(sent=0, blocked=0, lost=0)
         self._client = client
         self._settings = settings
         self._provider = provider
@@ -68,16 +62,14 @@ class PoliteSender:
             if attempt:
                 self._wait(self._pause(attempt), request, problem)
             with self._pace.turn(request.url):
-                self.counts["sent"] += 1
                 try:
                     response = self._client.send(request)
                 except NoAnswer as error:
-                    self.counts["lost"] += 1
-                    problem = _without_secrets(str(error), request)
+                    problem = str(error)
                     continue
                 except Refused as error:
-                    why = _without_secrets(str(error), request)
-                    raise self._unavailable(request, why, "Change what is asked.") from None
+                    way_out = "Change what is asked."
+                    raise self._unavailable(request, str(error), way_out) from None
                 verdict = judge(response)
                 if verdict == "answer":
                     return response
@@ -85,7 +77,6 @@ class PoliteSender:
                 if verdict == "refused":
                     way_out = "Asking again will not help: check address, key and settings."
                     raise self._unavailable(request, problem, way_out)
-                self.counts["blocked"] += 1
                 self._hold_back(request, response)
         tries = self._settings.attempts
         raise self._unavailable(request, f"{problem} ({tries} tries)", _LATER)
@@ -122,7 +113,7 @@ class PoliteSender:
         self._clock.wait(seconds)
 
     def _unavailable(self, request: Request, why: str, way_out: str) -> ProviderUnavailable:
-        place = _without_secrets(_place(request.url), request)
+        place = _place(request.url)
         return ProviderUnavailable(
             f"provider {self._provider!r} could not be asked at {place}: {why}. {way_out}"
         )
@@ -159,10 +150,3 @@ def _place(url: str) -> str:
     except ValueError:
         return "an address that is none"
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
-def _without_secrets(text: str, request: Request) -> str:
-    for secret in request.secrets.values():
-        for form in {secret, quote(secret, safe=""), quote_plus(secret)} - {""}:
-            text = text.replace(form, "***")
-    return text

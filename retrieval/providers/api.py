@@ -55,7 +55,20 @@ class Api(Protocol):
 
     @property
     def decides(self) -> dict[str, object]:
-        """Settings that decide answers, and a version that is raised when reading changes."""
+        """What decides answers: settings, and a version where equal settings ask otherwise now.
+
+        What makes a request without a change of what comes back (keys, contacts) is not in it.
+        """
+        ...
+
+    @property
+    def reading(self) -> int:
+        """Version of `found`; raised when equal answers give other hits."""
+        ...
+
+    @property
+    def answers_both(self) -> bool:
+        """Whether a question for texts and that for images make the same request."""
         ...
 
     @property

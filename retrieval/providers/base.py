@@ -70,6 +70,19 @@ class LiveProvider(Provider, Protocol):
         ...
 
     @property
+    def reading(self) -> int:
+        """Version of `parse`; raised when equal answers give other hits.
+
+        Part of what a store is made of, and of no key: what was answered is not asked again.
+        """
+        ...
+
+    @property
+    def answers_both(self) -> bool:
+        """Whether one request answers the questions for the texts and the images of one thing."""
+        ...
+
+    @property
     def wants_pages(self) -> bool:
         """Whether the texts of its hits are only snippets of the pages at their ``url``."""
         ...

@@ -58,6 +58,16 @@ class HttpProvider:
         return self._fingerprint
 
     @property
+    def reading(self) -> int:
+        """Version of the reading of answers."""
+        return self._api.reading
+
+    @property
+    def answers_both(self) -> bool:
+        """Whether a question for texts and that for images make the same request."""
+        return self._api.answers_both
+
+    @property
     def wants_pages(self) -> bool:
         """Whether the texts of its hits are only snippets of the pages at their ``url``."""
         return self._api.wants_pages

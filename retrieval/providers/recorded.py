@@ -7,6 +7,7 @@ knows.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from cache.records import Hit, Level, Media, Query
 from retrieval.datasets.lines import shown
 from retrieval.datasets.recorded import Passages, read_import
 from retrieval.settings import ImportSettings
+
+_log = logging.getLogger(__name__)
 
 
 class _Passage(BaseModel):
@@ -47,7 +50,7 @@ class RecordedProvider:
     """Answers queries for text of the levels that its imports are of.
 
     Attributes:
-        counts: what was read and what was odd about it, for the report.
+        counts: what was read and what was odd about it; logged when it was read.
     """
 
     def __init__(self, imports: Sequence[ImportSettings]) -> None:
@@ -69,6 +72,8 @@ class RecordedProvider:
             _Import(_name(number, wanted), wanted.level, read_import(wanted, self.counts))
             for number, wanted in enumerate(imports, start=1)
         ]
+        told = ", ".join(f"{what} {count}" for what, count in self.counts.items())
+        _log.info("provider recorded: %s", told)
         # The modality is always text, but is said, so that images will be another fingerprint.
         self._fingerprint = fingerprint(
             [[one.name, one.level, "text", one.passages] for one in self._imports]

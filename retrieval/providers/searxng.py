@@ -23,8 +23,10 @@ from retrieval.providers.http import HttpProvider
 from retrieval.providers.web_text import clean_text, cut_at_word, web_url
 from retrieval.settings import SearxngSettings
 
-# Raise it when a request or its reading changes.
-_VERSION: Final = 1
+# Raise it when equal settings and questions make another request: they are asked anew.
+_REQUEST_VERSION: Final = 1
+# Raise it when equal answers give other hits: recordings are read again, and nobody is asked.
+_READING_VERSION: Final = 1
 # The engines behind it cut or refuse much longer ones.
 _MAX_SEARCH: Final = 400
 # At the start of a word these choose engines, languages and time limits, or (!!) redirect.
@@ -54,6 +56,8 @@ class _SearxngApi:
     """An `Api`: https://docs.searxng.org/dev/search_api.html."""
 
     name: Final = "searxng"
+    reading: Final = _READING_VERSION
+    answers_both: Final = False
     wants_pages: Final = True
     refusals: Mapping[int, str] = {
         403: "SearXNG answers so where JSON is off. Add json to search.formats in its "
@@ -68,7 +72,7 @@ class _SearxngApi:
     @property
     def decides(self) -> dict[str, object]:
         return {
-            "version": _VERSION,
+            "version": _REQUEST_VERSION,
             "address": self._address,
             "engines": list(self._settings.engines),
             "language": self._settings.language,

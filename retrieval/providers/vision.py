@@ -29,8 +29,10 @@ from retrieval.providers.pictures import flag, jpeg_of
 from retrieval.providers.web_text import clean_text, cut_at_word, web_url
 from retrieval.settings import VisionSettings
 
-# Raise it when a request or its reading changes.
-_VERSION: Final = 1
+# Raise it when equal settings and questions make another request: they are asked anew.
+_REQUEST_VERSION: Final = 1
+# Raise it when equal answers give other hits: recordings are read again, and nobody is asked.
+_READING_VERSION: Final = 1
 # Of each kind of answer; the price is per image.
 _MAX_RESULTS: Final = 50
 # google.rpc.Code: invalid argument, not found, permission denied, unimplemented, unauthenticated.
@@ -88,6 +90,8 @@ class _VisionApi:
     """An `Api`: https://cloud.google.com/vision/docs/reference/rest/v1/images/annotate."""
 
     name: Final = "vision"
+    reading: Final = _READING_VERSION
+    answers_both: Final = True
     wants_pages: Final = True
 
     def __init__(self, settings: VisionSettings, key: str) -> None:
@@ -101,7 +105,7 @@ class _VisionApi:
 
     @property
     def decides(self) -> dict[str, object]:
-        return {"version": _VERSION, "endpoint": self._settings.endpoint}
+        return {"version": _REQUEST_VERSION, "endpoint": self._settings.endpoint}
 
     def accepts(self, query: Query) -> bool:
         return query.level != "sentence" and bool(query.image_key)

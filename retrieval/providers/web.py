@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from cache.records import Query
 from retrieval.datasets.lines import shown
-from retrieval.http.base import Request
+from retrieval.http.base import Request, Sender
 from retrieval.providers.api import (
     MAX_ANSWER_BYTES,
     MAX_TEXT,
@@ -27,10 +27,12 @@ from retrieval.providers.api import (
     read_answer,
 )
 from retrieval.providers.ddgs_engine import TEXT_FIELDS, engine_class
+from retrieval.providers.http import HttpProvider
 from retrieval.providers.web_text import clean_text, cut_at_word, web_url
 from retrieval.settings import WebSettings
 
-NAME: Final = "web"
+# Raise it when equal answers give other hits: recordings are read again, and nobody is asked.
+_READING_VERSION: Final = 1
 
 # DuckDuckGo takes ``!word`` and ``word!`` for a jump to another site, and a backslash for one to
 # the first hit: a redirect in place of an answer.
@@ -63,7 +65,9 @@ class WebApi:
     The sender must send with a `retrieval.providers.ddgs_engine.EngineClient`.
     """
 
-    name: Final = NAME
+    name: Final = "web"
+    reading: Final = _READING_VERSION
+    answers_both: Final = False
     wants_pages: Final = True
 
     def __init__(self, settings: WebSettings) -> None:
@@ -133,6 +137,15 @@ class WebApi:
     def _link(self, hit: Any) -> dict[str, str]:
         # Not by the engine's `extract_results`, which changes addresses (my%20page: my+page).
         return {name: "".join(hit.xpath(path)).strip() for name, path in self._paths.items()}
+
+
+def web_provider(settings: WebSettings, sender: Sender) -> HttpProvider:
+    """Return the provider; ``sender`` has to send with an `EngineClient` of the same settings.
+
+    Raises:
+        InputError: ddgs is missing, or too new or old.
+    """
+    return HttpProvider(WebApi(settings), sender)
 
 
 def _images(text: str) -> Iterator[Found]:

@@ -23,8 +23,10 @@ from retrieval.providers.http import HttpProvider
 from retrieval.providers.web_text import clean_text, web_url
 from retrieval.settings import WikipediaSettings
 
-# Raise it when a request or its reading changes.
-_VERSION: Final = 1
+# Raise it when equal settings and questions make another request: they are asked anew.
+_REQUEST_VERSION: Final = 1
+# Raise it when equal answers give other hits: recordings are read again, and nobody is asked.
+_READING_VERSION: Final = 1
 # CirrusSearch refuses longer searches.
 _MAX_SEARCH: Final = 300
 # TextExtracts gives no more introductions in one answer.
@@ -73,6 +75,8 @@ class _WikipediaApi:
     """An `Api`: https://www.mediawiki.org/wiki/API:Search, generator=search."""
 
     name: Final = "wikipedia"
+    reading: Final = _READING_VERSION
+    answers_both: Final = True
     wants_pages: Final = False
     refusals: Mapping[int, str] = {}
 
@@ -82,7 +86,7 @@ class _WikipediaApi:
     @property
     def decides(self) -> dict[str, object]:
         return {
-            "version": _VERSION,
+            "version": _REQUEST_VERSION,
             "endpoint": self._settings.endpoint,
             "thumbnail_px": self._settings.thumbnail_px,
         }

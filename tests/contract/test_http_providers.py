@@ -6,9 +6,11 @@ The real client and sender talk TLS to a server on this machine; see `live_cases
 from __future__ import annotations
 
 import json
+import logging
 import random
 import signal
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -286,6 +288,17 @@ def test_a_spoilt_answer_gives_tidy_hits_or_a_clear_error(case: LiveCase) -> Non
     assert min(outcomes["refused"], outcomes["read"]) > 10
 
 
+def test_questions_share_a_request_where_it_says_so(case: LiveCase) -> None:
+    provider = case.make(QUICK)
+    texts, images = case.queries[:2]
+    before = num_requests(case)
+    provider.ask([texts], 5)
+    between = num_requests(case)
+    provider.ask([images], 5)
+    assert between > before
+    assert (num_requests(case) == between) == provider.answers_both
+
+
 def test_a_recording_of_another_provider_is_refused(case: LiveCase) -> None:
     body = ask_one(case)
     assert isinstance(body, bytes)
@@ -303,13 +316,24 @@ def test_what_is_not_accepted_is_refused_when_asked(case: LiveCase) -> None:
         case.make(QUICK).ask([case.foreign], 5)
 
 
-def test_keys_are_nowhere_but_in_the_request(case: LiveCase) -> None:
+def test_keys_are_nowhere_but_in_the_request(
+    case: LiveCase, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
     provider = case.make(QUICK)
     seen = [repr(provider), repr(vars(provider)), provider.fingerprint, repr(case.server.log)]
     seen += [repr(body) for body in provider.ask(case.queries, 5)]
-    case.server.faults = Faults(blocked=1, statuses=(401,))
-    problem = ask_one(case)
-    seen += [repr(problem), str(problem)]
+    for faults in (
+        Faults(blocked=1, statuses=(401,)),
+        Faults(blocked=1, statuses=(429,)),
+        Faults(garbage=1),
+        Faults(redirected=1, redirect_to="http://169.254.169.254/"),
+    ):
+        case.server.faults = faults
+        problem = ask_one(case)
+        assert isinstance(problem, ProviderUnavailable)
+        seen += [repr(problem), *traceback.format_exception(problem)]
+    seen.append(caplog.text)
     assert not [text for text in seen if VISION_KEY in text]
 
 

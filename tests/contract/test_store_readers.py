@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -153,15 +154,13 @@ def test_an_unknown_reader_is_named(store: Path) -> None:
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=5)
 NUMBER = st.floats(-1e300, 1e300, allow_nan=False)
-SPANS = st.builds(Span, st.integers(0, 3), st.integers(0, 3), TEXT)
-MENTION = st.none() | st.builds(Span, st.integers(0, 3), st.integers(0, 3), st.just(""))
 VECTORS = st.none() | st.lists(st.floats(-6e4, 6e4, width=16), min_size=3, max_size=3).map(
     lambda values: np.array(values, np.float32)
 )
 HITS = st.builds(
     lambda stream, **rest: Hit(level=stream[0], modality=stream[1], **rest),
     stream=st.sampled_from(STREAMS),
-    region_index=st.integers(-1, 2),
+    region_index=st.just(-1),
     provider=TEXT,
     document_id=TEXT,
     rank=st.integers(0, 2**31 - 1),
@@ -180,16 +179,19 @@ HITS = st.builds(
 )
 
 
+def spans(num_tokens: int, label: st.SearchStrategy[str]) -> st.SearchStrategy[Span]:
+    """Spans within so many tokens; none where there are no tokens."""
+    edges = st.lists(st.integers(0, num_tokens), min_size=2, max_size=2, unique=True)
+    return st.builds(lambda ends, name: Span(min(ends), max(ends), name), edges, label)
+
+
 @st.composite
 def records(draw: st.DrawFn) -> StoredExample:
-    post = Post(
-        draw(TEXT),
-        tuple(draw(st.lists(TEXT, max_size=3))),
-        draw(TEXT),
-        draw(MENTION),
-        draw(MENTION),
-    )
-    entities = draw(st.none() | st.lists(SPANS, max_size=2).map(tuple))
+    tokens = tuple(draw(st.lists(TEXT, max_size=3)))
+    some = spans(len(tokens), TEXT) if tokens else st.nothing()
+    mention = st.none() | (spans(len(tokens), st.just("")) if tokens else st.nothing())
+    post = Post(draw(TEXT), tokens, draw(TEXT), draw(mention), draw(mention))
+    entities = draw(st.none() | st.lists(some, max_size=2 if tokens else 0).map(tuple))
     regions = st.builds(Region, st.tuples(NUMBER, NUMBER, NUMBER, NUMBER), TEXT, NUMBER, VECTORS)
     seen = Observation(
         post,
@@ -199,9 +201,13 @@ def records(draw: st.DrawFn) -> StoredExample:
         draw(VECTORS),
         tuple(draw(st.lists(regions, max_size=2))),
     )
-    evidence = st.builds(Evidence, HITS, st.integers(0, 9), NUMBER)
+    region = st.integers(-1, len(seen.regions) - 1)
+    hits = st.builds(lambda hit, index: replace(hit, region_index=index), HITS, region)
+    evidence = st.builds(Evidence, hits, st.integers(0, 9), NUMBER)
     return StoredExample(
-        Example(post, draw(TEXT), entities, draw(st.none() | TEXT)),
+        Example(
+            post, draw(st.sampled_from(["train", "dev", "test"])), entities, draw(st.none() | TEXT)
+        ),
         seen,
         tuple(draw(st.lists(evidence, max_size=3))),
     )

@@ -99,7 +99,8 @@ _STOCK: Final = (
     )
     - _FUNCTION_WORDS
 )
-_BAR: Final = re.compile(r"\s*[|»\u203a•·>/\n\t]\s*|\s+[-\u2013\u2014]\s+")
+# Bounded, for blanks without a bar behind them are read again from every blank.
+_BAR: Final = re.compile(r"\s{0,8}[|»\u203a•·>/\n\t]\s{0,8}|\s{1,8}[-\u2013\u2014]\s{1,8}")
 _SEPARATOR: Final = re.compile(r"[,;|•·/\n\t]")
 _ENTRY_END: Final = re.compile(r"[,;|•·/\n\t»>:.]|\s[-\u2013\u2014]\s")
 _HASHTAG: Final = re.compile(r"(?<!\w)#\w+")

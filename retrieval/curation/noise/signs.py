@@ -48,8 +48,9 @@ _SURE: Final = _set(
     bonus exclusive lifetime permanent unlimited effortless effortlessly hassle
     """
 )
+# Repeats are bounded: without a bound, a number of 10,000 groups is read again from every group.
 _MONEY: Final = re.compile(
-    r"[$\u20ac\u00a3\u20b9]\s?\d|\b\d[\d,.]*\s?(?:k|m|usd|eur|gbp|btc|eth|usdt|inr|dollars?|euros?"
+    r"[$\u20ac\u00a3\u20b9]\s?\d|\b\d[\d,.]{0,20}\s?(?:k|m|usd|eur|gbp|btc|eth|usdt|inr|dollars?|euros?"
     r"|pounds?|rupees?|bucks|cents)\b",
     re.IGNORECASE,
 )
