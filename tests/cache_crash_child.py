@@ -57,7 +57,9 @@ def _put(recordings: Recordings, numbers: range) -> None:
 
 
 def _answer(number: int) -> Recording:
-    return Recording(f"{number:064d}", "kb", "{}", "2026", b"answer %d" % number)
+    return Recording(
+        f"{number:064d}", "kb", "{}", "2026-01-01T00:00:00+00:00", b"answer %d" % number
+    )
 
 
 def _check_small(path: Path) -> None:

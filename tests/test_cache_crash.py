@@ -136,8 +136,8 @@ def test_ctrl_c_while_a_shard_is_written_loses_that_shard_only(tmp_path: Path) -
 
 
 def test_a_full_disk_while_recording_keeps_what_was_recorded(tmp_path: Path) -> None:
-    first = Recording("1", "kb", "{}", "2026", b"first")
-    second = Recording("2", "kb", "{}", "2026", bytes(range(256)) * 40)
+    first = Recording("1", "kb", "{}", "2026-01-01T00:00:00+00:00", b"first")
+    second = Recording("2", "kb", "{}", "2026-01-01T00:00:00+00:00", bytes(range(256)) * 40)
     with Recordings(tmp_path) as recordings:
         recordings.put_segment([first])
         with full_disk(100), pytest.raises(StoreError, match="Free some space"):
