@@ -122,6 +122,9 @@ def _figures(story: _Story, queries: int, kills: int, recorded: int) -> list[Fig
     good = Counter(one.question for one in story.log if one.answered and _is_post(one))
     again = Counter({question: times - 1 for question, times in good.items()})
     again.subtract(story.under_way)
+    again = +again
+    # An answer without hits is no answer before a canary was answered: that may take a second go.
+    silent_again = sum(times for one, times in again.items() if UNKNOWN_WORD in one)
     asked = [one for one in story.log if one.question]
     silent = queries - story.recorded - story.missing
     blocked = sum(one.status != 200 for one in asked) / len(asked)
@@ -132,7 +135,8 @@ def _figures(story: _Story, queries: int, kills: int, recorded: int) -> list[Fig
         Figure("asking: questions without an answer at the end", queries - recorded, 0, "below"),
         Figure("asking: halfway, neither answered nor listed as missing", silent, 0, "below"),
         Figure("asking: halfway, listed as missing", story.missing),
-        Figure("asking: asked again after an answer", sum((+again).values()), 0, "below"),
+        Figure("asking: asked again after an answer", again.total() - silent_again, 0, "below"),
+        Figure("asking: silence asked again, for its canary was blocked", silent_again),
         Figure("asking: answers under way at a kill, and lost", lost, story.kills, "below"),
         Figure("asking: share of the requests that was blocked", blocked),
         Figure("asking: share of the requests answered with garbage", garbage),
