@@ -7,12 +7,12 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import lmdb
 import msgpack
 
+from cache.closing import Closing
 from cache.derive import LIST_KEY, LIST_NUMBER, derive, lmdb_name, usable
 from cache.errors import InputError, StoreDamaged, StoreError, StoreMismatch
 from cache.keys import content_key
@@ -38,7 +38,7 @@ class _Map:
 _maps: Final[dict[tuple[int, Path], _Map]] = {}
 
 
-class LmdbReader:
+class LmdbReader(Closing):
     """A `StoreReader` over the derived file, which is made on first use.
 
     The file lies in ``local/`` of the store or, where that cannot be written, in the user's cache
@@ -105,17 +105,6 @@ class LmdbReader:
             _release(self._file)
         self._transaction = None
         self._pid = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __getstate__(self) -> dict[str, Path]:
         """Keep the path only: another process maps the file itself."""

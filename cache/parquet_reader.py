@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from cache.closing import Closing
 from cache.errors import InputError, StoreDamaged
 from cache.keys import content_key
 from cache.manifest import Manifest, read_manifest
@@ -18,7 +18,7 @@ from cache.shard_cache import ShardCache
 from cache.shards import check_size
 
 
-class ParquetReader:
+class ParquetReader(Closing):
     """A `StoreReader` over the shards themselves.
 
     Sizes of all files are compared on opening, the SHA-256 of a file when it is first read.
@@ -105,17 +105,6 @@ class ParquetReader:
     def close(self) -> None:
         """Let the files go; a second call does nothing."""
         self._cache.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __getstate__(self) -> dict[str, Path]:
         """Keep the path only: another process opens its own files."""

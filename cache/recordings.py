@@ -12,12 +12,12 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
 import pyarrow as pa
 
 from cache.asked_at import Clock, latest_now
+from cache.closing import Closing
 from cache.contents import media_table
 from cache.decode import decode_media
 from cache.errors import InputError, StoreDamaged
@@ -58,7 +58,7 @@ class Asked(NamedTuple):
     asked_at: str
 
 
-class Recordings:
+class Recordings(Closing):
     """The answers below a folder, by key; safe to use from several threads.
 
     Only keys are kept in memory; a segment's content is compared with its name when an answer is
@@ -156,17 +156,6 @@ class Recordings:
                     self._index.merge_small(table)
             self._wrote = False
             self._index.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _fresh(self, answers: Sequence[Recording]) -> list[Recording]:
         fresh: dict[str, Recording] = {}

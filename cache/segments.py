@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from bisect import bisect_right
-from collections import OrderedDict
 from pathlib import Path
 from typing import Final, Literal, get_args
 
@@ -13,6 +12,7 @@ import pyarrow as pa
 
 from cache.errors import StoreDamaged
 from cache.files import check_regular, sha256_of_file, write_atomically
+from cache.recent_groups import RecentGroups
 from cache.shards import ParquetFile, parquet_bytes
 
 SegmentTable = Literal["media", "recordings"]
@@ -82,15 +82,15 @@ class SegmentFiles:
     """
 
     def __init__(self) -> None:
-        self._files: OrderedDict[Path, ParquetFile] = OrderedDict()
-        self._groups: OrderedDict[tuple[Path, int], pa.Table] = OrderedDict()
-        self._groups_bytes = 0
+        self._recent: RecentGroups[tuple[Path, SegmentTable]] = RecentGroups(
+            _open, _FILES_KEPT, _KEPT_BYTES
+        )
         self._compared: set[Path] = set()
 
     def columns(self, path: Path, table: SegmentTable, names: list[str]) -> pa.Table:
         """Return columns of a segment; the segment is not compared with its name for it."""
         try:
-            return _all_groups(self._open(path, table), names)
+            return _all_groups(self._recent.file((path, table)), names)
         except StoreDamaged as error:
             raise _gone_or(error, path) from error
 
@@ -98,9 +98,9 @@ class SegmentFiles:
         """Return one row of a segment."""
         try:
             self._compare(path)
-            starts = self._open(path, table).group_starts
+            starts = self._recent.file((path, table)).group_starts
             group = bisect_right(starts, row) - 1
-            return self._group(path, table, group).slice(row - starts[group], 1)
+            return self._recent.group((path, table), group).slice(row - starts[group], 1)
         except (StoreDamaged, FileNotFoundError) as error:
             raise _gone_or(error, path) from error
 
@@ -108,58 +108,37 @@ class SegmentFiles:
         """Return all rows of a segment."""
         try:
             self._compare(path)
-            return _all_groups(self._open(path, table))
+            return _all_groups(self._recent.file((path, table)))
         except (StoreDamaged, FileNotFoundError) as error:
             raise _gone_or(error, path) from error
 
     def uncompressed_bytes(self, path: Path, table: SegmentTable) -> int:
         """Return what a segment says it takes in memory."""
         try:
-            return self._open(path, table).uncompressed_bytes
+            return self._recent.file((path, table)).uncompressed_bytes
         except StoreDamaged as error:
             raise _gone_or(error, path) from error
 
     def forget(self, path: Path) -> None:
         """Let go of a segment that is about to be removed."""
-        if path in self._files:
-            self._files.pop(path).close()
-        for key in [key for key in self._groups if key[0] == path]:
-            self._groups_bytes -= self._groups.pop(key).nbytes
+        for table in SEGMENT_TABLES:
+            self._recent.forget((path, table))
         self._compared.discard(path)
 
     def close(self) -> None:
         """Let all files go; the next call opens what it needs."""
-        for file in self._files.values():
-            file.close()
-        self._files.clear()
-        self._groups.clear()
-        self._groups_bytes = 0
+        self._recent.close()
 
     def _compare(self, path: Path) -> None:
         if path not in self._compared:
             check_segment(path)
             self._compared.add(path)
 
-    def _open(self, path: Path, table: SegmentTable) -> ParquetFile:
-        if path in self._files:
-            self._files.move_to_end(path)
-            return self._files[path]
-        check_regular(path, path.parent)
-        file = self._files[path] = open_segment(path, table)
-        if len(self._files) > _FILES_KEPT:
-            self._files.popitem(last=False)[1].close()
-        return file
 
-    def _group(self, path: Path, table: SegmentTable, group: int) -> pa.Table:
-        key = (path, group)
-        if key in self._groups:
-            self._groups.move_to_end(key)
-            return self._groups[key]
-        part = self._groups[key] = self._open(path, table).group(group)
-        self._groups_bytes += part.nbytes
-        while self._groups_bytes > _KEPT_BYTES and len(self._groups) > 1:
-            self._groups_bytes -= self._groups.popitem(last=False)[1].nbytes
-        return part
+def _open(key: tuple[Path, SegmentTable]) -> ParquetFile:
+    path, table = key
+    check_regular(path, path.parent)
+    return open_segment(path, table)
 
 
 def _all_groups(file: ParquetFile, names: list[str] | None = None) -> pa.Table:

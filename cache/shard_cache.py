@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +12,7 @@ import pyarrow as pa
 from cache.decode import decode_dropped, decode_evidence, decode_examples, decode_media
 from cache.errors import StoreDamaged
 from cache.manifest import Manifest
+from cache.recent_groups import RecentGroups
 from cache.schema import Table
 from cache.shards import RESTORE, ParquetFile, check_size, open_shard
 from cache.texts import TextFinder
@@ -32,10 +32,10 @@ class ShardCache:
     def __init__(self, root: Path, manifest: Manifest) -> None:
         self._root = root
         self._shards = manifest.shards
-        self._files: OrderedDict[tuple[Table, int], ParquetFile] = OrderedDict()
         self._compared: set[tuple[Table, int]] = set()
-        self._groups: OrderedDict[tuple[Table, int, int], pa.Table] = OrderedDict()
-        self._groups_bytes = 0
+        self._recent: RecentGroups[tuple[Table, int]] = RecentGroups(
+            self._open, _KEPT_FILES, _KEPT_BYTES
+        )
         self._texts = TextFinder(self, self.damaged)
 
     def column(self, table: Table, index: int, name: str) -> list[Any]:
@@ -64,26 +64,18 @@ class ShardCache:
 
     def close(self) -> None:
         """Let everything go; the next call opens what it needs."""
-        for file in self._files.values():
-            file.close()
-        self._files.clear()
-        self._groups.clear()
-        self._groups_bytes = 0
+        self._recent.close()
 
     def _file(self, table: Table, index: int) -> ParquetFile:
-        key = (table, index)
-        if key in self._files:
-            self._files.move_to_end(key)
-            return self._files[key]
+        return self._recent.file((table, index))
+
+    def _open(self, key: tuple[Table, int]) -> ParquetFile:
+        table, index = key
         entry = self._shards[index].files[table]
         if key in self._compared:
-            file = ParquetFile(check_size(self._root, entry), table, entry.rows)
-        else:
-            file = open_shard(self._root, entry, table)
-            self._compared.add(key)
-        self._files[key] = file
-        if len(self._files) > _KEPT_FILES:
-            self._files.popitem(last=False)[1].close()
+            return ParquetFile(check_size(self._root, entry), table, entry.rows)
+        file = open_shard(self._root, entry, table)
+        self._compared.add(key)
         return file
 
     def group_starts(self, table: Table, index: int) -> list[int]:
@@ -92,15 +84,7 @@ class ShardCache:
 
     def group(self, table: Table, index: int, group: int) -> pa.Table:
         """Return a row group of a shard's table, decompressed and kept for a while."""
-        key = (table, index, group)
-        if key in self._groups:
-            self._groups.move_to_end(key)
-            return self._groups[key]
-        part = self._groups[key] = self._file(table, index).group(group)
-        self._groups_bytes += part.nbytes
-        while self._groups_bytes > _KEPT_BYTES and len(self._groups) > 1:
-            self._groups_bytes -= self._groups.popitem(last=False)[1].nbytes
-        return part
+        return self._recent.group((table, index), group)
 
     def _decode(self, table: Table, index: int, part: pa.Table) -> list[Any]:
         dim = self._shards[index].embedding_dim

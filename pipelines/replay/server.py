@@ -13,15 +13,14 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from cache.closing import Closing
 from pipelines.replay.faults import Faults
 from pipelines.replay.http import Listener
 from pipelines.replay.script import Logged, Script
 
 
-class ReplayServer:
+class ReplayServer(Closing):
     """Serves from the start to `close`; a context manager.
 
     Attributes:
@@ -84,17 +83,6 @@ class ReplayServer:
         self._listener.shutdown()
         self._listener.server_close()
         self._thread.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -17,6 +17,7 @@ from tqdm import trange
 from pipelines.sample.icons import Badge
 from pipelines.sample.palette import BADGE, COLOURS, MARKS, OBJECTS, SHAPES
 from pipelines.sample.photos import HEIGHT, WIDTH, draw_scene, random_thing
+from retrieval.sight.detect_yolo import quiet_ultralytics
 
 # yolov8.yaml with half the width of "n"; photos are 256 x 192, so 256 needs no scaling.
 WIDTH_MULTIPLE: Final = 0.125
@@ -92,8 +93,9 @@ def _cosine(step: int, steps: int) -> float:
 
 
 def _new_model() -> Any:
-    from ultralytics.cfg import get_cfg
-    from ultralytics.nn.tasks import DetectionModel, yaml_model_load
+    with quiet_ultralytics():
+        from ultralytics.cfg import get_cfg
+        from ultralytics.nn.tasks import DetectionModel, yaml_model_load
 
     plan = yaml_model_load("yolov8n.yaml")
     plan["scales"] = {"n": [0.33, WIDTH_MULTIPLE, 1024]}
