@@ -9,7 +9,7 @@ RUN ?= runs/$(RECIPE)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types layers cache verify audit train evaluate compare predict inspect bench weights clean
+.PHONY: help setup demo test check lint types layers cache verify repair push pull merge diff soak audit train evaluate compare predict inspect bench weights clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -22,7 +22,7 @@ setup: $(VENV)/.installed ## create .venv and install everything into it (about 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch torchvision -e '.[retrieval,minilm,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch torchvision -e '.[retrieval,minilm,share,bench,dev]'
 	@touch $@
 
 demo: setup ## make the sample world, build its stores, train, evaluate, and write the report (under 6 minutes)
@@ -48,6 +48,24 @@ cache: setup ## build the store of RECIPE (resumes)
 
 verify: setup ## check every byte of STORE
 	$(BIN)/ramie verify $(STORE) $(ARGS)
+
+repair: setup ## mend STORE from another copy or by its recipe: ARGS='--from COPY --recipe RECIPE'
+	$(BIN)/ramie verify $(STORE) --repair $(ARGS)
+
+push: setup ## hand STORE on: make push URL=s3://bucket/name (or a folder)
+	$(BIN)/ramie push $(STORE) $(URL) $(ARGS)
+
+pull: setup ## fetch a store into STORE: make pull URL=https://example.org/name
+	$(BIN)/ramie pull $(URL) $(STORE) $(ARGS)
+
+merge: setup ## one store of several: make merge STORES="a b" STORE=data/stores/all
+	$(BIN)/ramie merge $(STORE) $(STORES) $(ARGS)
+
+diff: setup ## what changed between two stores: make diff STORES="a b"
+	$(BIN)/ramie diff $(STORES) $(ARGS)
+
+soak: setup ## kill builds 200 times and compare what they leave; takes some minutes
+	$(BIN)/python -m pipelines.soak kill $(ARGS)
 
 audit: setup ## check that nothing about the evidence of STORE gives labels away
 	$(BIN)/ramie audit $(STORE) $(ARGS)

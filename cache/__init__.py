@@ -5,19 +5,22 @@ Built stores are data and live elsewhere (``data/stores/...``); this package onl
 
 from __future__ import annotations
 
+from cache.checking.verify import VerifyReport, verify_store
 from cache.errors import (
     InputError,
     ProviderUnavailable,
     RamieError,
+    StoreChanged,
     StoreDamaged,
     StoreError,
     StoreMismatch,
     StoreOutdated,
+    StoreWithheld,
 )
-from cache.keys import canonical_json, content_key, fingerprint, is_content_key
+from cache.keys import canonical_json, content_key, fingerprint, is_content_key, post_sha256
 from cache.manifest import MANIFEST_NAME, Manifest, differing_keys, read_manifest
 from cache.reader import EvidenceItem, Features, StoreReader, features_of
-from cache.recordings import Recording, Recordings
+from cache.recording.recordings import Recording, Recordings
 from cache.records import (
     LEVELS,
     MODALITIES,
@@ -40,8 +43,7 @@ from cache.records import (
 )
 from cache.schema import SCHEMA_VERSION
 from cache.store import open_store
-from cache.verify import VerifyReport, verify_store
-from cache.writer import StoreWriter
+from cache.writing.writer import StoreWriter
 
 __all__ = [
     "LEVELS",
@@ -70,11 +72,13 @@ __all__ = [
     "Region",
     "Relation",
     "Span",
+    "StoreChanged",
     "StoreDamaged",
     "StoreError",
     "StoreMismatch",
     "StoreOutdated",
     "StoreReader",
+    "StoreWithheld",
     "StoreWriter",
     "StoredExample",
     "Vector",
@@ -86,6 +90,7 @@ __all__ = [
     "fingerprint",
     "is_content_key",
     "open_store",
+    "post_sha256",
     "read_manifest",
     "verify_store",
 ]

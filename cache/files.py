@@ -17,6 +17,8 @@ from cache.errors import StoreDamaged, StoreError
 TEMPORARY: Final = ".tmp-"
 _NO_ROOM: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_RIGHT: Final = {errno.EROFS, errno.EACCES, errno.EPERM}
+# What file systems answer that keep no folders of their own (some network mounts).
+_NO_SUCH_SYNC: Final = {errno.EINVAL, errno.ENOTSUP}
 _CHUNK_BYTES: Final = 1 << 20
 
 
@@ -43,34 +45,59 @@ def explaining(path: Path) -> Iterator[None]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames inside ``folder`` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Make what was renamed, made or removed inside ``folder`` survive a power cut.
+
+    Raises:
+        StoreError: see `explaining`.
+    """
+    with explaining(folder):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in _NO_SUCH_SYNC:
+                raise
+        finally:
+            os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it where missing, so that a power cut leaves them there.
+
+    Raises:
+        StoreError: see `explaining`.
+    """
+    with explaining(folder):
+        if not folder.is_dir():
+            make_folder(folder.parent)
+            folder.mkdir(exist_ok=True)
+            sync_folder(folder.parent)
 
 
 def write_atomically(path: Path, data: bytes | memoryview) -> None:
     """Write a whole file: temporary name, fsync, rename, fsync of the folder.
 
     A reader sees the old file, or the new one, never a part. Folders are made where missing.
+    Where the disk fails to keep it, the next attempt writes all of it anew: what failed to be
+    synced once may count as clean, and be lost, however often it is synced again.
 
     Raises:
-        StoreError: see `explaining`; nothing is left behind.
+        StoreError: see `explaining`; nothing half is left behind.
     """
+    make_folder(path.parent)
     with explaining(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+        # Made anew, for what lies there may be a link to something else.
+        temporary.unlink(missing_ok=True)
         try:
-            with temporary.open("wb") as file:
+            with temporary.open("xb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-        sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def sha256_of_file(path: Path) -> str:

@@ -8,7 +8,12 @@ import re
 from typing import Final
 
 from cache.errors import InputError
+from cache.records import Post, Span
 
+# Made once: a post's fingerprint takes no longer than making this.
+_encoder: Final = json.JSONEncoder(
+    sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+)
 _KEY: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -20,9 +25,7 @@ def canonical_json(value: object) -> str:
     """
     _check_keys(value)
     try:
-        return json.dumps(
-            value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")
-        )
+        return _encoder.encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(
             f"cannot fingerprint this value: {error}. "
@@ -50,8 +53,12 @@ def fingerprint(value: object) -> str:
     Raises:
         InputError: ``value`` is not JSON, see `canonical_json`.
     """
+    return _sha256_of(canonical_json(value))
+
+
+def _sha256_of(text: str) -> str:
     # A lone surrogate cannot be encoded; it is kept apart instead of failing deep in a build.
-    return content_key(canonical_json(value).encode("utf-8", errors="surrogatepass"))
+    return content_key(text.encode("utf-8", errors="surrogatepass"))
 
 
 def content_key(data: bytes) -> str:
@@ -62,6 +69,20 @@ def content_key(data: bytes) -> str:
 def text_key(text: str) -> str:
     """Return the `content_key` of ``text`` in UTF-8."""
     return content_key(text.encode())
+
+
+def post_sha256(post: Post) -> str:
+    """Return the SHA-256 of what a post says: its tokens and given mentions.
+
+    Neither labels nor the photo are part of it (the photo has a key of its own), nor is the id.
+    """
+    said = {"tokens": post.tokens, "head": _bounds(post.head), "tail": _bounds(post.tail)}
+    # As `fingerprint` does, which would look at every token for keys that are not text.
+    return _sha256_of(_encoder.encode(said))
+
+
+def _bounds(span: Span | None) -> list[int] | None:
+    return None if span is None else [span.start, span.end]
 
 
 def is_content_key(text: str) -> bool:

@@ -8,24 +8,31 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+import stat
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-from cache.errors import InputError, StoreDamaged, StoreMismatch, StoreOutdated
-from cache.files import inner_path, write_atomically
+from cache.errors import InputError, StoreDamaged, StoreError, StoreMismatch, StoreOutdated
+from cache.files import inner_path, sync_folder, write_atomically
 from cache.keys import canonical_json, fingerprint
 from cache.schema import SCHEMA_VERSION, TABLES, Table
+from cache.tables.withheld import Part
 
 MANIFEST_NAME: Final = "manifest.json"
 SHARD_PATH: Final = re.compile(
     r"(examples|evidence|dropped|texts|media)/part-([0-9]{5,9})-([0-9a-f]{12})\.parquet"
 )
-_MAX_MANIFEST_BYTES: Final = 256 << 20
+# Some 25,000 shards; what a stranger's takes in memory stays below half a gigabyte.
+MAX_MANIFEST_BYTES: Final = 32 << 20
+_MAX_VALUES: Final = 1 << 20
+# What rows of one shard were compared with, where that differs between them.
+SEVERAL_REFERENCES: Final = "0" * 64
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _Count = Annotated[int, Field(ge=0, lt=1 << 53)]
+_Kind = TypeVar("_Kind", bound=BaseModel)
 
 
 class _Entry(BaseModel):
@@ -51,14 +58,14 @@ class ShardEntry(_Entry):
         embedding_dim: length of every embedding in it; None where it has none.
         unfinished: ids of posts of which a provider could not be asked; they have no row.
         compared_with: fingerprint of what the evidence was compared with to score it; empty where
-            it was not.
+            it was not; `SEVERAL_REFERENCES` where that differs, in a merged shard.
         files: one file for each table.
     """
 
     index: _Count
     embedding_dim: Annotated[int, Field(ge=1, le=1 << 20)] | None
     unfinished: tuple[str, ...]
-    compared_with: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    compared_with: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
     files: dict[Table, FileEntry]
 
     @model_validator(mode="after")
@@ -79,12 +86,21 @@ class Manifest(_Entry):
         identity: what decided the content: settings, fingerprints, code version, models.
         shards: in order of index, none missing.
         counters: what the builder counted.
+        rights: free statements by subject: ``licence``, ``posts``, ``evidence``, ...
+        summary: what the shards hold, counted from them; see `cache.tables.summary`.
+        withheld: what was left out: ``images``, ``posts``, ``texts``; sorted.
+        original: fingerprint of the whole store that this one was made from by leaving something
+            out; empty otherwise.
     """
 
     schema_version: int
     identity: dict[str, JsonValue]
     shards: tuple[ShardEntry, ...]
     counters: dict[str, JsonValue]
+    rights: dict[str, str]
+    summary: dict[str, JsonValue]
+    withheld: tuple[Part, ...]
+    original: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 
     @model_validator(mode="after")
     def _complete(self) -> Manifest:
@@ -92,6 +108,10 @@ class Manifest(_Entry):
             raise ValueError("the shards are not numbered 0, 1, 2, ...")
         if len({shard.embedding_dim for shard in self.shards} - {None}) > 1:
             raise ValueError("the shards have embeddings of different lengths")
+        if list(self.withheld) != sorted(set(self.withheld)):
+            raise ValueError("withheld is not sorted, or names something twice")
+        if self.original and not self.withheld:
+            raise ValueError("it names an original, but nothing is withheld")
         return self
 
     @property
@@ -104,6 +124,12 @@ class Manifest(_Entry):
         """Length of every embedding in the store; None where it has none."""
         dims = {shard.embedding_dim for shard in self.shards} - {None}
         return dims.pop() if dims else None
+
+    @property
+    def compared_alike(self) -> bool:
+        """Whether one reference scored all of the evidence, or none did."""
+        known = {shard.compared_with for shard in self.shards}
+        return len(known) < 2 and SEVERAL_REFERENCES not in known
 
     @property
     def num_examples(self) -> int:
@@ -126,14 +152,26 @@ def locate(root: Path, file: FileEntry) -> Path:
     return inner_path(root, file.path, SHARD_PATH)
 
 
-def write_manifest(root: Path, manifest: Manifest) -> None:
-    """Write the manifest atomically, with its own hash; an equal one is left alone."""
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """Return the file of a manifest, with its own hash."""
     content = manifest.model_dump(mode="json")
     content["sha256"] = manifest.fingerprint
     text = json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1)
-    data = (text + "\n").encode()
+    return (text + "\n").encode()
+
+
+def write_manifest(root: Path, manifest: Manifest) -> None:
+    """Write the manifest atomically; an equal one is left alone."""
+    data = manifest_bytes(manifest)
     path = root / MANIFEST_NAME
-    if not path.is_file() or path.read_bytes() != data:
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise StoreError(
+            f"{path} would have {len(data):,} bytes, and no reader takes more than "
+            f"{MAX_MANIFEST_BYTES:,}. Build with larger shards, or into several stores."
+        )
+    if path.is_file() and path.read_bytes() == data:
+        sync_folder(root)
+    else:
         write_atomically(path, data)
 
 
@@ -145,6 +183,16 @@ def read_manifest(root: Path) -> Manifest:
         StoreOutdated: it follows an older schema.
         StoreMismatch: it follows another schema.
     """
+    return load_manifest(root, Manifest, (SCHEMA_VERSION,))
+
+
+def load_manifest(root: Path, kind: type[_Kind], versions: Collection[int]) -> _Kind:
+    """Return the manifest of the store at ``root`` as ``kind``, which describes ``versions``.
+
+    Raises:
+        StoreDamaged: see `read_manifest`.
+        StoreMismatch: it follows a schema that is none of ``versions``.
+    """
     path = root / MANIFEST_NAME
     text = _read_text(path)
     try:
@@ -154,14 +202,14 @@ def read_manifest(root: Path) -> Manifest:
     if not isinstance(content, dict):
         raise StoreDamaged(_broken(path, "it is not an object"))
     found = content.get("schema_version")
-    if isinstance(found, bool) or found != SCHEMA_VERSION:
+    if type(found) is not int or found not in versions:
         raise _other_schema(path, found)
     claimed = content.pop("sha256", None)
     try:
         if claimed != fingerprint(content):
             why = "its own hash does not fit: it was edited or damaged"
             raise StoreDamaged(_broken(path, why))
-        return Manifest.model_validate_json(canonical_json(content))
+        return kind.model_validate_json(canonical_json(content))
     except ValidationError as error:
         raise StoreDamaged(_broken(path, str(error.errors()[0]["msg"]))) from error
     except (InputError, UnicodeError, RecursionError) as error:
@@ -182,12 +230,26 @@ def differing_keys(
     return keys
 
 
+def value_at(value: Mapping[str, JsonValue], dotted: str) -> JsonValue:
+    """Return what is at a key that `differing_keys` named; None where there is nothing."""
+    for key in sorted(value, key=len, reverse=True):
+        inner = value[key]
+        if dotted == key:
+            return inner
+        if isinstance(inner, dict) and dotted.startswith(f"{key}."):
+            return value_at(inner, dotted[len(key) + 1 :])
+    return None
+
+
 def _read_text(path: Path) -> str:
     try:
-        size = path.stat().st_size
-        if size > _MAX_MANIFEST_BYTES:
-            raise StoreDamaged(_broken(path, f"it has {size} bytes"))
-        return path.read_text(encoding="utf-8")
+        status = path.lstat()
+        # Reading a named pipe would wait for a writer that never comes.
+        if not stat.S_ISREG(status.st_mode):
+            raise StoreDamaged(_broken(path, "it is not a regular file"))
+        if status.st_size > MAX_MANIFEST_BYTES:
+            raise StoreDamaged(_broken(path, f"it has {status.st_size} bytes"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise StoreDamaged(
             f"{path} does not exist: there is no store in {path.parent}, or its build did not "
@@ -197,14 +259,18 @@ def _read_text(path: Path) -> str:
         raise StoreDamaged(_broken(path, error.strerror or str(error))) from error
     except UnicodeDecodeError as error:
         raise StoreDamaged(_broken(path, "it is not UTF-8")) from error
+    # Three bytes of JSON may take a hundred in memory.
+    if sum(map(text.count, ",[{")) > _MAX_VALUES:
+        raise StoreDamaged(_broken(path, f"it has more than {_MAX_VALUES:,} values"))
+    return text
 
 
 def _other_schema(path: Path, found: object) -> StoreMismatch:
     what = f"{path} has schema {found!r}, but this checkout reads schema {SCHEMA_VERSION}."
     if type(found) is int and 1 <= found < SCHEMA_VERSION:
         return StoreOutdated(
-            f"{what} Build the store again in the same folder: recorded answers are used again, "
-            "nobody is asked. Or use the code version named in the manifest."
+            f"{what} Write it anew with `ramie migrate {path.parent} OUT`; or build it again in "
+            "the same folder: recorded answers are used again, nobody is asked."
         )
     return StoreMismatch(
         f"{what} Use the code version named in the manifest, or build into another folder."

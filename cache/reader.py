@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Final, NamedTuple, Protocol, Self
 
@@ -42,6 +43,7 @@ class Features(NamedTuple):
 
     Attributes:
         example: the post with its annotations.
+        photo_key: key of the photo, or None without a usable one.
         photo_embedding: unit vector of the whole photo, or None.
         sentence_embedding: unit vector of the cleaned sentence, or None.
         region_embeddings: one per region, in order; None where no encoder ran.
@@ -49,6 +51,7 @@ class Features(NamedTuple):
     """
 
     example: Example
+    photo_key: str | None
     photo_embedding: Vector | None
     sentence_embedding: Vector | None
     region_embeddings: tuple[Vector | None, ...]
@@ -85,11 +88,27 @@ class StoreReader(Protocol):
         ...
 
     def media(self, key: str) -> Media:
-        """Return an image; raises like `read`."""
+        """Return an image; raises like `read`.
+
+        Raises:
+            StoreWithheld: its bytes were left out of the store.
+        """
+        ...
+
+    def prefetch(self, example_ids: Iterable[str]) -> None:
+        """Have posts fetched from the disk while the caller goes on; a hint, no more.
+
+        Raises:
+            InputError: there is no such post.
+        """
+        ...
+
+    def warm(self) -> None:
+        """Have all posts fetched from the disk while the caller goes on; a hint, no more."""
         ...
 
     def close(self) -> None:
-        """Let files and maps go; a second call does nothing."""
+        """Let the files go; a second call does nothing."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -107,6 +126,7 @@ def features_of(stored: StoredExample) -> Features:
     seen = stored.observation
     return Features(
         example=stored.example,
+        photo_key=seen.photo_key,
         photo_embedding=seen.photo_embedding,
         sentence_embedding=seen.sentence_embedding,
         region_embeddings=tuple(region.embedding for region in seen.regions),

@@ -237,8 +237,17 @@ class Media:
 
 @dataclass(frozen=True, slots=True)
 class StoredExample:
-    """Everything a store keeps of one post for training: example, observation, kept evidence."""
+    """Everything a store keeps of one post for training.
+
+    Attributes:
+        example: the post with its annotations; without words or labels where posts are withheld.
+        observation: what was seen in the post.
+        evidence: the kept hits.
+        post_sha256: `cache.keys.post_sha256` of the post, which names it even where it is
+            withheld; empty in a new record, the writer computes it.
+    """
 
     example: Example
     observation: Observation
     evidence: tuple[Evidence, ...]
+    post_sha256: str = ""

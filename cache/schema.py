@@ -11,7 +11,7 @@ from typing import Final, Literal, get_args
 
 import pyarrow as pa
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 # Answers outlive stores: their table has a version of its own, so that a new form of the store
 # never costs anybody an answer.
 RECORDINGS_VERSION: Final = 1
@@ -63,12 +63,17 @@ _REGION: Final = _struct(
 _EXAMPLE_FIELDS: Final = [
     _field("example_id", TEXT, "unique in the store; rows are sorted by it"),
     _field("split", TEXT, "train, dev or test"),
-    _field("tokens", _list(TEXT), "the words as the data set splits them"),
+    _field(
+        "tokens",
+        _list(TEXT),
+        "the words as the data set splits them; none where posts are withheld",
+    ),
     _field("photo_name", TEXT, "file name of the photo in the data set, or empty"),
     _field("head", _MENTION, "first given mention, tokens start to end (exclusive)", null=True),
     _field("tail", _MENTION, "second given mention", null=True),
     _field("entities", _list(_ENTITY), "annotated entities; null if not annotated", null=True),
     _field("relation", TEXT, "relation from head to tail; null if unknown", null=True),
+    _field("post_sha256", TEXT, "SHA-256 of the inputs: tokens, head and tail, as JSON"),
     _field("photo_key", TEXT, "SHA-256 of the bytes of the photo; null without one", null=True),
     _field("photo_status", TEXT, "ok, none, missing or unreadable"),
     _field("photo_embedding", VECTOR, "unit vector of the whole photo", null=True),
@@ -110,7 +115,12 @@ _HIT_FIELDS: Final = [
 _TEXT_FIELDS: Final = [
     _field("key", TEXT, "SHA-256 of the text in UTF-8, lower-case hex; rows are sorted by it"),
     _field("stored_in", pa.int32(), "index of the shard whose texts file holds the text"),
-    _field("text", TEXT, "the text; null where stored_in is elsewhere", null=True),
+    _field(
+        "text",
+        TEXT,
+        "the text; null where stored_in is elsewhere or texts are withheld",
+        null=True,
+    ),
 ]
 
 _MEDIA_FIELDS: Final = [
@@ -119,7 +129,12 @@ _MEDIA_FIELDS: Final = [
     _field("width", pa.int32(), "pixels, upright"),
     _field("height", pa.int32(), "pixels, upright"),
     _field("stored_in", pa.int32(), "index of the shard whose media file holds the bytes"),
-    _field("data", pa.binary(), "the encoded image; null where stored_in is elsewhere", null=True),
+    _field(
+        "data",
+        pa.binary(),
+        "the encoded image; null where stored_in is elsewhere or images are withheld",
+        null=True,
+    ),
 ]
 
 

@@ -6,16 +6,18 @@ import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-from cache.errors import InputError, StoreDamaged, StoreError, StoreMismatch
+from cache.errors import InputError, StoreDamaged, StoreError, StoreMismatch, StoreWithheld
 from cache.keys import canonical_json
-from cache.lmdb_reader import LmdbReader
-from cache.manifest import differing_keys
-from cache.parquet_reader import ParquetReader
+from cache.manifest import differing_keys, read_manifest
 from cache.reader import StoreReader
+from cache.reading.derived_file import Form
+from cache.reading.derived_folders import derived_folders, network_file_system
+from cache.reading.derived_reader import DerivedReader
+from cache.reading.parquet_reader import ParquetReader
 
-ReaderName = Literal["lmdb", "parquet"]
+ReaderName = Literal["lmdb", "packed", "parquet"]
 _log = logging.getLogger(__name__)
 
 
@@ -25,38 +27,60 @@ def open_store(
     reader: ReaderName = "lmdb",
     identity: Mapping[str, object] | None = None,
     progress: bool = False,
+    withheld_ok: bool = False,
+    images: bool = False,
+    warm: bool = False,
 ) -> StoreReader:
     """Return a reader of the finished store at ``path``.
 
     Args:
         path: folder of the store.
-        reader: ``lmdb`` reads a derived file that is made on first use, fast; where it can be
-            written nowhere the shards are read instead, and the log says so. ``parquet`` reads
-            the shards.
+        reader: ``lmdb`` and ``packed`` read a derived file that is made on first use, fast; where
+            it can be written nowhere the shards are read instead, and the log says so. LMDB
+            maps its file, so ``packed`` takes its place where only network file systems can be
+            written. ``parquet`` reads the shards.
         identity: what the caller expects the store to be made of; None takes any store.
         progress: show a bar while the derived file is made, where the output is a terminal.
+        images: derive a file of the images as well, so that `StoreReader.media` is fast; for who
+            looks at pixels. Without it the derived file holds none, and images come from shards.
+        warm: read the derived files in the background, so that random reads find them in memory.
+        withheld_ok: open a store whose owner left out the posts: they have evidence, but no words.
 
     Raises:
         InputError: there is no such reader.
+        StoreWithheld: the posts were left out.
         StoreDamaged: the store is not complete, or files are missing or of another size.
         StoreMismatch: another schema, or another identity; the message names the keys.
     """
-    if reader not in ("lmdb", "parquet"):
-        raise InputError(f"there is no reader {reader!r}; the readers are lmdb and parquet")
+    if reader not in (known := get_args(ReaderName)):
+        raise InputError(f"there is no reader {reader!r}; the readers are {', '.join(known)}")
+    if not withheld_ok and "posts" in read_manifest(Path(path)).withheld:
+        raise StoreWithheld(
+            f"the posts of {path} were left out by its owner. Join them from your own copy of the "
+            "data set with `ramie pull --dataset`, or ask the owner for the whole store."
+        )
     store: StoreReader
-    store = ParquetReader(path) if reader == "parquet" else _lmdb_or_parquet(path, progress)
+    if reader == "parquet":
+        store = ParquetReader(path)
+    else:
+        store = _derived_or_parquet(path, reader, images, progress)
     if identity is not None:
         try:
             _check_identity(store, Path(path), identity)
         except BaseException:
             store.close()
             raise
+    if warm:
+        store.warm()
     return store
 
 
-def _lmdb_or_parquet(path: Path | str, progress: bool) -> StoreReader:
+def _derived_or_parquet(path: Path | str, form: Form, images: bool, progress: bool) -> StoreReader:
+    if form == "lmdb" and all(map(network_file_system, derived_folders(Path(path)))):
+        _log.info("only network file systems at hand: no LMDB, but a packed file")
+        form = "packed"
     try:
-        return LmdbReader(path, progress=progress)
+        return DerivedReader(path, form=form, images=images, progress=progress)
     except (StoreDamaged, StoreMismatch):
         raise
     except StoreError as error:

@@ -46,6 +46,7 @@ def build_recipe(
         providers=make_providers(settings.ask, observer),
         fetch_client=fetch_client(settings.ask),
         asking=asking or AskingOptions(),
+        rights=recipe.rights.stated(),
         progress=True,
         say=say,
     )

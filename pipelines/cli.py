@@ -21,6 +21,11 @@ from pipelines.options import note
 VERBS = (
     "build",
     "verify",
+    "push",
+    "pull",
+    "merge",
+    "diff",
+    "migrate",
     "audit",
     "inspect",
     "train",

@@ -36,11 +36,30 @@ class RecipeError(InputError):
     """The call names a recipe or a setting that there is not."""
 
 
+class RightsSettings(Settings):
+    """Whose a store's content is: free statements for its data card, which decide nothing.
+
+    Attributes:
+        licence: of the store as a whole, best by its SPDX identifier; empty where unknown.
+        posts: whose posts and photos they are, and on what terms they may be used.
+        evidence: whose the evidence is, and on what terms it may be used.
+    """
+
+    licence: str = Field(default="", max_length=100)
+    posts: str = Field(default="", max_length=1000)
+    evidence: str = Field(default="", max_length=1000)
+
+    def stated(self) -> dict[str, str]:
+        """Return what is stated, by subject."""
+        return {name: text for name, text in self.model_dump().items() if text.strip()}
+
+
 class Recipe(Settings):
     """One recipe: a store (dataset, observe, ask, curate) and a model trained on it.
 
     Attributes:
         name: names the default store folder, ``data/stores/NAME``.
+        rights: whose the store's content is.
         shard_size: posts in one shard.
     """
 
@@ -49,6 +68,7 @@ class Recipe(Settings):
     observe: ObserveSettings = ObserveSettings()
     ask: AskSettings = AskSettings()
     curate: CurateSettings = CurateSettings()
+    rights: RightsSettings = RightsSettings()
     shard_size: int = 256
     model: ModelSettings = ModelSettings()
     train: TrainSettings = TrainSettings()

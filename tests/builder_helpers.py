@@ -16,6 +16,7 @@ from PIL import Image
 from cache.errors import ProviderUnavailable
 from cache.keys import content_key
 from cache.records import Example, Hit, Media, Observation, Post, Query, Region, Span, Vector
+from retrieval.asking.manner import AskingOptions
 from retrieval.building.builder import build_store
 from retrieval.building.report import BuildReport
 from retrieval.datasets import Dataset
@@ -180,8 +181,9 @@ def build(
     provider: CountingProvider | None = None,
     *,
     curate: CurateSettings = SETTINGS.curate,
+    part: tuple[int, int] | None = None,
 ) -> BuildReport:
-    """Build with plain settings, or with other ones for curation."""
+    """Build with plain settings, or with other ones for curation; all posts, or one part."""
     settings = SETTINGS.model_copy(update={"curate": curate})
     return build_store(
         settings,
@@ -189,6 +191,7 @@ def build(
         dataset=dataset,
         observer=observer or CountingObserver(),
         providers=[provider or CountingProvider()],
+        asking=AskingOptions(part=part),
     )
 
 

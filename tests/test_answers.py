@@ -14,7 +14,7 @@ from live_helpers import BLOCK, CANARY, EMPTY, GARBAGE, LivePlayer, question
 from polite_helpers import FakeClock
 
 from cache.errors import InputError, ProviderUnavailable
-from cache.recordings import Recordings
+from cache.recording.recordings import Recordings
 from retrieval.asking.answers import Asker, MemoryBook
 from retrieval.asking.asked_at import age_days, time_of_asking
 from retrieval.asking.manner import AskingOptions, Manner

@@ -21,10 +21,10 @@ from builder_helpers import (
 )
 from live_helpers import BLOCK, EMPTY, GARBAGE, LivePlayer
 
+from cache.checking.verify import verify_store
 from cache.errors import StoreMismatch
-from cache.parquet_reader import ParquetReader
-from cache.recordings import Recordings
-from cache.verify import verify_store
+from cache.reading.parquet_reader import ParquetReader
+from cache.recording.recordings import Recordings
 from pipelines.cli import main
 from pipelines.replay.server import ReplayServer
 from retrieval.asking.manner import AskingOptions

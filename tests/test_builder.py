@@ -18,10 +18,10 @@ from builder_helpers import (
     relabelled,
 )
 
+from cache.checking.verify import verify_store
 from cache.errors import ProviderUnavailable, RamieError, StoreMismatch
-from cache.parquet_reader import ParquetReader
+from cache.reading.parquet_reader import ParquetReader
 from cache.records import STREAMS
-from cache.verify import verify_store
 from retrieval.asking.answers import MemoryBook
 from retrieval.building.builder import build_store
 from retrieval.building.gather import Gatherer, Seen

@@ -15,13 +15,13 @@ from builder_helpers import (
     make_dataset,
 )
 
+from cache.checking.verify import verify_store
 from cache.errors import InputError, StoreMismatch
 from cache.keys import content_key
-from cache.parquet_reader import ParquetReader
-from cache.recordings import Recordings
+from cache.reading.parquet_reader import ParquetReader
+from cache.recording.recordings import Recordings
 from cache.records import Observation, Query
-from cache.verify import verify_store
-from cache.writer import StoreWriter
+from cache.writing.writer import StoreWriter
 from retrieval.asking.queries import make_queries
 from retrieval.building import gather
 from retrieval.building.builder import RECORDINGS
@@ -103,9 +103,9 @@ def test_ctrl_c_while_writing_loses_nothing_finished(
     stop = Interrupt(method, when if method == "write_shard" else 1)
     real: Callable[..., object] = getattr(StoreWriter, method)
 
-    def interrupted(*arguments: object) -> object:
+    def interrupted(*arguments: object, **named: object) -> object:
         stop(method)
-        return real(*arguments)
+        return real(*arguments, **named)
 
     provider = CountingProvider()
     with monkeypatch.context() as patch:

@@ -11,8 +11,8 @@ from curation_helpers import encode, picture
 from recorded_imports import captions
 from tiny_vision import write_clip
 
-from cache.parquet_reader import ParquetReader
-from cache.verify import verify_store
+from cache.checking.verify import verify_store
+from cache.reading.parquet_reader import ParquetReader
 from retrieval.building.builder import build_store
 from retrieval.building.report import BuildReport
 from retrieval.datasets import Dataset

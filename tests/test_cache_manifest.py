@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cache_helpers import IDENTITY, build, files_of, shard, write
+from cache_helpers import IDENTITY, build, files_of, image, shard, write
 
 from cache import (
     Recording,
@@ -18,6 +18,7 @@ from cache import (
     StoreMismatch,
     StoreOutdated,
     StoreWriter,
+    content_key,
     fingerprint,
     open_store,
     read_manifest,
@@ -64,6 +65,16 @@ def test_a_path_that_is_not_the_name_of_its_content_is_refused(tmp_path: Path, p
     [
         lambda c: c.update(extra=1),
         lambda c: c.pop("counters"),
+        lambda c: c.pop("withheld"),
+        lambda c: c.pop("original"),
+        lambda c: c.pop("rights"),
+        lambda c: c.pop("summary"),
+        lambda c: c["shards"][0].pop("compared_with"),
+        lambda c: c.update(withheld=["videos"]),
+        lambda c: c.update(withheld=["posts", "images"]),
+        lambda c: c.update(withheld=["posts", "posts"]),
+        lambda c: c.update(original="0" * 64),
+        lambda c: c.update(rights={"licence": 1}),
         lambda c: c.update(shards=c["shards"][::-1]),
         lambda c: c["shards"][0]["files"].pop("media"),
         lambda c: c["shards"][0].update(embedding_dim=0),
@@ -93,8 +104,8 @@ def test_a_manifest_that_does_not_follow_the_format_is_refused(
         b"\xff\xfe",
         b'{"schema_version": NaN}',
         b"[" * 100_000,
-        b'{"schema_version": 2, "sha256": "0", "a": ' + b'{"a":' * 900 + b"1" + b"}" * 901,
-        b'{"schema_version": 2, "identity": "\\ud800"}',
+        b'{"schema_version": 3, "sha256": "0", "a": ' + b'{"a":' * 900 + b"1" + b"}" * 901,
+        b'{"schema_version": 3, "identity": "\\ud800"}',
     ],
 )
 def test_text_that_is_no_manifest_is_refused(tmp_path: Path, text: bytes) -> None:
@@ -111,31 +122,32 @@ def test_an_edit_by_hand_is_noticed(tmp_path: Path) -> None:
         open_store(tmp_path)
 
 
-@pytest.mark.parametrize("version", [0, 3, "1", None, True])
+@pytest.mark.parametrize("version", [0, 4, "1", None, True])
 def test_another_schema_is_refused_with_the_way_out(tmp_path: Path, version: object) -> None:
     build(tmp_path, 1)
     rewrite(tmp_path, lambda content: content.update(schema_version=version))
-    with pytest.raises(StoreMismatch, match=r"reads schema 2.*Use the code version") as error:
+    with pytest.raises(StoreMismatch, match=r"reads schema 3.*Use the code version") as error:
         open_store(tmp_path)
     assert not isinstance(error.value, StoreOutdated)
 
 
-@pytest.mark.parametrize("reader", ["lmdb", "parquet"])
+@pytest.mark.parametrize("reader", ["lmdb", "packed", "parquet"])
 def test_an_older_schema_is_refused_and_building_again_in_place_asks_nobody(
     tmp_path: Path, reader: Any
 ) -> None:
     build(tmp_path, 1)
     with Recordings(tmp_path / "recordings") as recordings:
-        recordings.put_segment([Recording("1", "kb", "{}", "", b"answer")])
-    rewrite(tmp_path, lambda content: content.update(schema_version=1))
-    with pytest.raises(StoreOutdated, match=r"schema 1, .*reads schema 2.*nobody is asked"):
+        answer = Recording(content_key(b"query"), "kb", "{}", "", b"answer")
+        recordings.put_segment([answer], [image(0), image(1)])
+    rewrite(tmp_path, lambda content: content.update(schema_version=2))
+    with pytest.raises(StoreOutdated, match=r"schema 2, .*reads schema 3.*nobody is asked"):
         open_store(tmp_path, reader=reader)
     with StoreWriter(tmp_path, identity=IDENTITY, num_shards=1) as writer:
         assert writer.finished_shards() == set()
         write(writer, 0, shard(0))
         writer.close({"posts": 5})
     assert verify_store(tmp_path).ok
-    assert "1" in Recordings(tmp_path / "recordings")
+    assert answer.key in Recordings(tmp_path / "recordings")
 
 
 def test_the_journal_of_an_older_schema_is_replaced_and_what_it_named_is_cleared_away(
@@ -159,7 +171,7 @@ def test_a_folder_without_a_manifest_is_called_unfinished(tmp_path: Path) -> Non
         open_store(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("reader", ["lmdb", "parquet"])
+@pytest.mark.parametrize("reader", ["lmdb", "packed", "parquet"])
 def test_links_out_of_the_store_are_not_followed(tmp_path: Path, reader: Any) -> None:
     build(tmp_path / "store", 1)
     file = next((tmp_path / "store" / "media").iterdir())

@@ -19,9 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cache import InputError, Media, Recording, Recordings, StoreDamaged
-from cache.contents import media_table
-from cache.recordings import Asked, answers_table
-from cache.segments import check_segment, segments, write_segment
+from cache.recording.recordings import Asked, answers_table
+from cache.recording.segments import check_segment, segments, write_segment
+from cache.tables.contents import media_table
 
 DAY = "2026-11-01T00:00:00Z"
 

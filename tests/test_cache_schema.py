@@ -13,8 +13,8 @@ from cache_helpers import build
 from cache import SCHEMA_VERSION
 from cache.keys import content_key
 from cache.manifest import FileEntry, Manifest, ShardEntry
+from cache.recording.segment_index import SMALL_BYTES
 from cache.schema import RECORDINGS_VERSION, ROW_GROUP, SCHEMAS, TABLES
-from cache.segment_index import SMALL_BYTES
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "store-format.md"
 ROW = re.compile(r"^\| `(\w+)` \| `([^`]+)` \| (yes|no) \| (.+) \|$", re.MULTILINE)

@@ -21,20 +21,25 @@ from cache import (
     content_key,
     fingerprint,
     open_store,
+    read_manifest,
     verify_store,
 )
+from cache.card import data_card
 from cache.keys import text_key
+from cache.manifest import write_manifest
 from cache.schema import SCHEMAS, TABLES
-from cache.shards import ParquetFile, describe, parquet_bytes
+from cache.tables.shards import ParquetFile, describe, parquet_bytes
 
-ANSWERS = [Recording(str(i) * 64, "kb", "{}", "2026", b"answer") for i in range(3)]
+# The first is the one that all hits were made from.
+KEYS = [content_key(b"query"), "1" * 64, "2" * 64]
+ANSWERS = [Recording(key, "kb", "{}", "2026", b"answer") for key in KEYS]
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     build(tmp_path)
     with Recordings(tmp_path / "recordings") as recordings:
-        recordings.put_segment(ANSWERS, [image(7)])
+        recordings.put_segment(ANSWERS, [image(i) for i in range(8)])
     open_store(tmp_path).close()
     return tmp_path
 
@@ -142,7 +147,7 @@ def test_a_file_that_does_not_belong_is_found(store: Path, name: str) -> None:
 
 
 def test_a_note_or_a_report_beside_the_data_is_no_damage(store: Path) -> None:
-    (store / "README.md").write_text("about")
+    (store / "notes.md").write_text("about")
     (store / "inspect.html").write_text("<html>")
     assert verify_store(store).ok
 
@@ -152,8 +157,8 @@ def test_a_missing_an_edited_and_a_foreign_manifest_are_found(store: Path) -> No
     text = path.read_text()
     path.write_text(text.replace('"posts": 15', '"posts": 14'))
     assert "edited or damaged" in verify_store(store).problems[0]
-    path.write_text(text.replace('"schema_version": 2', '"schema_version": 3'))
-    assert "schema 3" in verify_store(store).problems[0]
+    path.write_text(text.replace('"schema_version": 3', '"schema_version": 4'))
+    assert "schema 4" in verify_store(store).problems[0]
     path.unlink()
     assert "does not exist" in verify_store(store).problems[0]
 
@@ -204,6 +209,9 @@ def forge(store: Path, table: str, change: Callable[[list[dict[str, Any]]], Any]
     content["shards"][1]["files"][table] = entry.model_dump()
     content["sha256"] = fingerprint(content)
     (store / "manifest.json").write_text(json.dumps(content))
+    # A forger who knows the project leaves no trace in the form of what is edited.
+    write_manifest(store, read_manifest(store))
+    (store / "README.md").write_text(data_card(read_manifest(store)))
 
 
 @pytest.mark.parametrize(
@@ -218,10 +226,14 @@ def forge(store: Path, table: str, change: Callable[[list[dict[str, Any]]], Any]
         ("examples", lambda rows: rows[0].update(photo_embedding=[float("nan")] * 8), "NaN"),
         ("examples", lambda rows: rows[0].update(photo_embedding=[float("inf")] * 8), "infinity"),
         ("examples", lambda rows: rows[0].update(region_embeddings=[None] * 5), "make no sense"),
-        ("evidence", lambda rows: rows[0].update(level="page"), "'page'"),
+        ("evidence", lambda rows: rows[0].update(level="page"), "level makes no sense: page"),
         ("evidence", lambda rows: rows[0].update(example_id="post-00-00"), "of no post"),
         ("evidence", lambda rows: rows.reverse(), "not with its post's rows"),
-        ("dropped", lambda rows: rows[0].update(modality="sound"), "'sound'"),
+        (
+            "dropped",
+            lambda rows: rows[0].update(modality="sound"),
+            "modality makes no sense: sound",
+        ),
         ("media", lambda rows: held(rows).update(data=b"other"), "is another"),
         ("media", lambda rows: held(rows).update(stored_in=0), "wrong shard"),
         ("media", lambda rows: rows.append(rows[0]), "not sorted"),
@@ -313,22 +325,22 @@ def test_values_that_make_no_sense_are_found_by_verifying_and_by_every_reader(
     forge(store, table, change)
     (problem,) = verify_store(store).problems
     assert re.search(rf"{table}/part-00001.*'post-01-.*{message}", problem)
-    readers: tuple[Literal["lmdb", "parquet"], ...] = ("lmdb", "parquet")
+    readers: tuple[Literal["lmdb", "packed", "parquet"], ...] = ("lmdb", "packed", "parquet")
     for reader in readers:
         with pytest.raises(StoreDamaged, match=rf"shard 1.*'post-01-.*{message}"):
             read_all(store, reader)
 
 
-def read_all(store: Path, reader: Literal["lmdb", "parquet"]) -> None:
+def read_all(store: Path, reader: Literal["lmdb", "packed", "parquet"]) -> None:
     with open_store(store, reader=reader) as opened:
         for name in opened.example_ids():
             opened.read(name)
             opened.dropped(name)
 
 
-@pytest.mark.parametrize("reader", ["lmdb", "parquet"])
+@pytest.mark.parametrize("reader", ["lmdb", "packed", "parquet"])
 def test_readers_refuse_evidence_of_posts_that_are_elsewhere_though_every_hash_fits(
-    store: Path, reader: Literal["lmdb", "parquet"]
+    store: Path, reader: Literal["lmdb", "packed", "parquet"]
 ) -> None:
     forge(store, "evidence", lambda rows: rows[-1].update(example_id="post-00-00"))
     with (
@@ -338,7 +350,7 @@ def test_readers_refuse_evidence_of_posts_that_are_elsewhere_though_every_hash_f
         opened.read("post-01-01")
 
 
-@pytest.mark.parametrize("reader", ["lmdb", "parquet"])
+@pytest.mark.parametrize("reader", ["lmdb", "packed", "parquet"])
 @pytest.mark.parametrize(
     ("table", "change"),
     [
@@ -353,7 +365,7 @@ def test_readers_refuse_evidence_of_posts_that_are_elsewhere_though_every_hash_f
 )
 def test_readers_refuse_texts_that_are_missing_or_others_though_every_hash_fits(
     store: Path,
-    reader: Literal["lmdb", "parquet"],
+    reader: Literal["lmdb", "packed", "parquet"],
     table: str,
     change: Callable[[list[dict[str, Any]]], Any],
 ) -> None:

@@ -45,8 +45,8 @@ from cache import (
     read_manifest,
     verify_store,
 )
-from cache.ledger import Ledger
 from cache.schema import TABLES
+from cache.writing.ledger import Ledger
 
 
 def test_equal_input_gives_byte_identical_stores(tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_a_store_stays_readable_while_one_of_another_identity_is_written_over_it
 def test_only_one_writer_at_a_time_and_the_message_names_the_other(tmp_path: Path) -> None:
     with (
         StoreWriter(tmp_path, identity=IDENTITY, num_shards=3),
-        pytest.raises(StoreError, match=rf'another process .*"pid": {os.getpid()}'),
+        pytest.raises(StoreError, match=rf"another process .*pid {os.getpid()} on"),
     ):
         StoreWriter(tmp_path, identity=IDENTITY, num_shards=3)
     StoreWriter(tmp_path, identity=IDENTITY, num_shards=3).release()
@@ -252,7 +252,7 @@ def test_a_writer_in_another_process_is_refused_too(tmp_path: Path) -> None:
         process = context.Process(target=_try_to_write, args=(tmp_path, answer))
         process.start()
         process.join()
-    assert f'"pid": {os.getpid()}' in answer.get()
+    assert f"pid {os.getpid()} on" in answer.get()
 
 
 def test_a_stale_lock_file_locks_nobody_out(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from cache.errors import InputError
-from pipelines.config import PACKAGE, RECIPES, load_recipe, recipe_names
+from pipelines import building
+from pipelines.config import PACKAGE, RECIPES, RightsSettings, load_recipe, recipe_names
 
 MINIMAL = '[dataset]\nreader = "jsonl"\ntask = "mner"\nroot = "posts"\n'
 
@@ -18,6 +20,8 @@ def test_every_shipped_recipe_is_valid_and_carries_its_own_name(name: str) -> No
         assert "install" in str(error), error  # noqa: PT017
         pytest.skip(str(error))
     assert recipe.name == name
+    # Whoever hands its store on must be able to say whose it is.
+    assert recipe.rights.stated().keys() >= {"posts", "evidence"}
 
 
 def test_a_misspelt_key_is_answered_with_the_nearest_known_one(tmp_path: Path) -> None:
@@ -42,6 +46,23 @@ def test_a_misspelt_key_in_a_list_of_groups_is_answered_too(tmp_path: Path) -> N
 
     with pytest.raises(InputError, match=r"did you mean 'level'\?"):
         load_recipe(str(path))
+
+
+def test_rights_are_stated_in_the_recipe_and_decide_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(MINIMAL + "[observe]\ndetector = 'none'\nencoder = 'none'\n")
+    silent = load_recipe(str(path))
+    stated = silent.model_copy(update={"rights": RightsSettings(licence="MIT", posts=" ")})
+    assert silent.build_settings() == stated.build_settings()
+
+    given: dict[str, object] = {}
+    monkeypatch.setattr(building, "read_dataset", lambda _: SimpleNamespace(problems=()))
+    monkeypatch.setattr(building, "make_providers", lambda *_: [])
+    monkeypatch.setattr(building, "build_store", lambda *_, **told: given.update(told))
+    building.build_recipe(stated, tmp_path / "store")
+    assert given["rights"] == {"licence": "MIT"}
 
 
 def test_a_value_out_of_range_is_named_with_the_value(tmp_path: Path) -> None:

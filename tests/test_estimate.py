@@ -8,7 +8,7 @@ from pathlib import Path
 from builder_helpers import SETTINGS, CountingObserver, CountingProvider, build, make_dataset
 from live_helpers import LivePlayer, question
 
-from cache.parquet_reader import ParquetReader
+from cache.reading.parquet_reader import ParquetReader
 from cache.records import Observation, Post, Query
 from retrieval.asking.estimate import Questions, Seeing, estimate
 from retrieval.asking.manner import AskingOptions

@@ -33,7 +33,7 @@ from polite_helpers import FakeClock
 
 from cache.errors import ProviderUnavailable
 from cache.keys import content_key
-from cache.recordings import Recording, Recordings
+from cache.recording.recordings import Recording, Recordings
 from cache.records import Dropped, Hit, Media, Observation, Post, Query
 from retrieval.asking.answers import MemoryBook
 from retrieval.building.gather import Gatherer, Seen, Unfinished
@@ -268,6 +268,19 @@ def test_a_url_is_fetched_once_ever_and_replayed_offline(
             replay.get("/new")
         assert replay.fetcher.counts["unavailable"] == 1
     assert len(server.paths) == 3
+
+
+def test_an_image_that_was_lost_since_is_fetched_again(
+    server: HostileServer, tmp_path: Path
+) -> None:
+    server.on("/a.png", says(picture_bytes("PNG"), "image/png"))
+    book = Recordings(tmp_path)
+    found = Fetching(server, book).get("/a.png")
+    for path in tmp_path.glob("media-*"):
+        path.unlink()
+    again = Fetching(server, Recordings(tmp_path))
+    assert again.get("/a.png") == found
+    assert again.book.media(found.media_key).key == found.media_key
 
 
 def test_what_was_never_fetched_is_counted_once_however_often_it_is_wanted(

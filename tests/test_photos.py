@@ -255,7 +255,7 @@ def test_a_webp_is_refused_before_pillow_makes_its_decoder(
 def test_the_size_in_a_webp_header_is_read_as_pillow_reads_it(options: dict[str, object]) -> None:
     data = encoded(half_and_half(), "WEBP", **options)
 
-    assert photos._webp_canvas(data) == (40, 20)
+    assert photos.webp_canvas(data) == (40, 20)
 
 
 def test_a_file_that_is_not_there_or_no_file_says_so(tmp_path: Path) -> None:

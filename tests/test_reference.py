@@ -9,7 +9,7 @@ import pytest
 from builder_helpers import CountingObserver, CountingProvider, build, files_of
 
 from cache.keys import content_key
-from cache.parquet_reader import ParquetReader
+from cache.reading.parquet_reader import ParquetReader
 from cache.records import Example, Post
 from retrieval.datasets import Dataset
 

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from cache.errors import InputError
 from cache.manifest import MANIFEST_NAME
-from cache.recordings import Recordings
+from cache.recording.recordings import Recordings
 from cache.schema import TABLES
 from pipelines.bench.figures import Figure
 from pipelines.replay.corpus import UNKNOWN_WORD

@@ -39,21 +39,10 @@ def bench_evidence(parts: Sequence[str], seed: int, work: Path, say: Say) -> dic
         started = time.perf_counter()
         figures = PARTS[name](seeds, work)
         for figure in figures:
-            say(_row(figure))
+            say(figure.row)
         say(f"  ({name} took {time.perf_counter() - started:.0f} s)")
-        result[name] = [
-            {"what": one.what, "value": one.value, "bound": one.bound, "met": one.met}
-            for one in figures
-        ]
+        result[name] = [figure.as_json() for figure in figures]
     return result
-
-
-def _row(figure: Figure) -> str:
-    bound = ""
-    if figure.bound is not None:
-        sign = ">=" if figure.better == "above" else "<="
-        bound = f"  ({sign} {figure.bound:g}: {'met' if figure.met else 'MISSED'})"
-    return f"  {figure.what:<78} {figure.value:>10.4g}{bound}"
 
 
 def _texts(seeds: Sequence[int], work: Path) -> list[Figure]:

@@ -24,7 +24,7 @@ from cache import (
     content_key,
 )
 from cache.schema import Table
-from cache.shards import open_shard, parquet_bytes
+from cache.tables.shards import open_shard, parquet_bytes
 from pipelines.bench.figures import Figure
 
 _SHARD_SIZE: Final = 512

@@ -20,7 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "part",
         nargs="*",
         metavar="PART",
-        help=f"any of {', '.join(PARTS)} (default: these), evidence (takes half an hour)",
+        help=f"any of {', '.join(PARTS)} (default: these), evidence (takes half an hour), "
+        "store (takes a quarter of an hour)",
     )
     parser.add_argument(
         "--only",
@@ -28,16 +29,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="WHAT",
         help="evidence: texts, images, noise, consistency, leaks, storage, speed, asking or "
-        "robustness; repeatable (default: all)",
+        "robustness; store: writing, reading, loader, cold, verify, open, scale, building, "
+        "size or sharing; "
+        "repeatable (default: all)",
     )
     parser.add_argument(
         "--work",
         type=Path,
         default=Path("data/bench"),
         metavar="DIR",
-        help="evidence: folder for what takes long; finished work in it is taken as it is",
+        help="evidence: folder for what takes long; finished work in it is taken as it is; "
+        "store: folder, on a disk, for what is removed afterwards",
     )
-    parser.add_argument("--posts", type=int, help="posts to build or to read (60 and 20000)")
+    parser.add_argument(
+        "--posts", type=int, help="posts to build (60), to read, or of the store (20000)"
+    )
     parser.add_argument("--seed", type=int, help="of what is made up (0; evidence: 21 to 23)")
     parser.add_argument(
         "--recipe",
@@ -51,7 +57,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure, and print a table of every figure."""
-    measure = {"build": _build, "read": _read, "train": _train, "evidence": _evidence}
+    measure = {
+        "build": _build,
+        "read": _read,
+        "train": _train,
+        "evidence": _evidence,
+        "store": _store,
+    }
     unknown = sorted(set(options.part) - set(measure))
     if unknown:
         note(f"ramie bench: unknown part {unknown[0]!r}; known are {', '.join(measure)}.")
@@ -67,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
         if isinstance(value, float)
         else f"{part:<6} {name:<32} {value}"
         for part, figures in result.items()
-        if part != "evidence"  # its rows were printed as they came
+        if part not in ("evidence", "store")  # their rows were printed as they came
         for name, value in figures.items()
     ]
     print_result(result, "\n".join(lines), options.json)
@@ -94,6 +106,14 @@ def _evidence(options: argparse.Namespace) -> Mapping[str, object]:
     say = note if options.json else print
     seed = FIRST_SEED if options.seed is None else options.seed
     return bench_evidence(options.only, seed, options.work, say)
+
+
+def _store(options: argparse.Namespace) -> Mapping[str, object]:
+    from pipelines.bench.store import bench_store
+
+    say = note if options.json else print
+    posts = 20_000 if options.posts is None else options.posts
+    return bench_store(options.only, posts, options.seed or 0, options.work, say)
 
 
 def _train(options: argparse.Namespace) -> Mapping[str, object]:

@@ -38,6 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "nothing",
     )
     parser.add_argument(
+        "--part",
+        type=_part,
+        metavar="K/N",
+        help="build one of N parts and leave the other posts unfinished, for teammates who build "
+        "the other parts; `ramie merge` makes one store of them",
+    )
+    parser.add_argument(
         "--max-queries", metavar="N", help="ask live providers at most N questions in this run"
     )
     parser.add_argument(
@@ -55,11 +62,12 @@ def run(options: argparse.Namespace) -> int:
     from pipelines.building import build_recipe
     from retrieval.asking.manner import AskingOptions
 
-    asking = AskingOptions(options.offline, options.refresh, options.recurate)
+    asking = AskingOptions(options.offline, options.refresh, options.recurate, options.part)
     report = build_recipe(recipe, store, asking=asking)
-    print_result(
-        {"store": str(store), **report.as_json()}, _text(str(store), report), options.json
-    )
+    text = _text(str(store), report)
+    if options.part is not None:
+        text += "\nthe posts of the other parts are unfinished until `ramie merge` has all parts"
+    print_result({"store": str(store), **report.as_json()}, text, options.json)
     return 1 if report.unfinished else 0
 
 
@@ -68,6 +76,13 @@ def _days(text: str) -> float:
     if not days >= 0:
         raise ValueError
     return days
+
+
+def _part(text: str) -> tuple[int, int]:
+    number, of = (int(one) for one in text.split("/"))
+    if not 1 <= number <= of:
+        raise ValueError
+    return number, of
 
 
 def _fetches(counts: Mapping[str, int]) -> list[str]:

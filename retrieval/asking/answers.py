@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from cache.errors import ProviderUnavailable
 from cache.keys import canonical_json
-from cache.recordings import Recording
+from cache.recording.recordings import Recording
 from cache.records import Hit, Media, Query
 from retrieval.asking.asked_at import age_days, time_of_asking
 from retrieval.asking.live import Budget, BudgetSpent, LiveLine

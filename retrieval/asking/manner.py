@@ -19,11 +19,14 @@ class AskingOptions:
         refresh_days: recorded answers of live providers that are older are asked for again; None
             keeps all.
         recurate_only: nobody is asked, whether live or not.
+        part: (number, of) asks about the posts of one of so many parts, from 1; the others are
+            left for somebody else. None asks about all.
     """
 
     offline: bool = False
     refresh_days: float | None = None
     recurate_only: bool = False
+    part: tuple[int, int] | None = None
 
     def asks(self, provider: Provider) -> bool:
         """Return whether ``provider`` may be asked."""

@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cache.journal import JOURNAL_NAME, read_journal
+from cache.checking.strangers import LOCAL
+from cache.errors import StoreDamaged
 from cache.manifest import Manifest
-from cache.parquet_reader import ParquetReader
-from cache.recordings import Recordings
-from cache.records import Post
-from cache.writer import StoreWriter
+from cache.reading.parquet_reader import ParquetReader
+from cache.recording.recordings import Recordings
+from cache.records import Observation, Post
+from cache.tables.counters import count_shards
+from cache.writing.complete import mend_ends, restate
+from cache.writing.journal import JOURNAL_NAME, read_journal
+from cache.writing.lock import LOCK_NAME, remove_dead_lock
+from cache.writing.tidy import set_aside_cut
+from cache.writing.writer import StoreWriter
 from retrieval.asking.answers import AnswerBook
 from retrieval.asking.asked_at import age_days
 from retrieval.asking.estimate import Questions, Seeing, estimate
 from retrieval.asking.manner import AskingOptions, Manner
 from retrieval.building.gather import Gatherer, Seen, Unfinished
 from retrieval.building.identity import store_identity
-from retrieval.building.plan import Plan, open_earlier, plan_build
+from retrieval.building.plan import Plan, open_earlier, plan_build, refuse_loss
 from retrieval.building.progress import BuildProgress
 from retrieval.building.recurate import NoObserver, refuse_missing
 from retrieval.building.reference import reference_ids
-from retrieval.building.report import BuildReport, count_shards
+from retrieval.building.report import BuildReport, dataset_counters
 from retrieval.building.shards import ShardBuilder, Shards
 from retrieval.datasets import Dataset
 from retrieval.http.base import Client
@@ -51,6 +57,7 @@ def build_store(
     providers: Sequence[Provider],
     fetch_client: Client | None = None,
     asking: AskingOptions = _EVERYBODY,
+    rights: Mapping[str, str] | None = None,
     progress: bool = False,
     say: Callable[[str], None] = _log.info,
 ) -> BuildReport:
@@ -68,6 +75,8 @@ def build_store(
         providers: who is asked, in the order of ``settings.ask.providers``.
         fetch_client: fetches the images and pages that live providers name; None fetches none.
         asking: whether live providers, or any, are asked, and whether answers are renewed.
+        rights: whose the posts and the evidence are; they decide nothing. None leaves what a
+            finished store states as it is.
         progress: show a bar, where the output is a terminal.
         say: told how much will be asked, before anything is.
 
@@ -81,21 +90,32 @@ def build_store(
     start, forward_before = time.perf_counter(), observer.forward_seconds
     plan = _plan(settings, store, dataset, observer, providers, asking)
     if plan.action == "nothing to do" and plan.earlier is not None:
+        remove_dead_lock(store / LOCK_NAME)
+        mend_ends(store, plan.earlier)
+        if rights is not None and dict(rights) != plan.earlier.rights:
+            restate(store, plan.earlier, rights)
+            say(f"what {store} states about rights is what the recipe states now")
         seconds = time.perf_counter() - start
         return BuildReport(plan.action, plan.earlier.counters, wall_seconds=seconds)
     with ExitStack() as stack:
-        shards = Shards(dataset, settings.shard_size)
+        shards = Shards(dataset, settings.shard_size, asking.part)
         writer = stack.enter_context(
             StoreWriter(store, identity=plan.identity, num_shards=len(shards))
         )
+        if plan.action == "refreshed":
+            # Once answers are renewed, nothing else tells that the shards have yet to follow.
+            writer.start_over()
+        set_aside_cut(store / RECORDINGS, store / LOCAL)
         book = stack.enter_context(Recordings(store / RECORDINGS))
         earlier = stack.enter_context(_earlier(store, plan))
-        todo = sorted(set(range(len(shards))) - (writer.finished_shards() - plan.redo))
+        todo = shards.todo(writer.finished_shards(), plan.redo)
+        refuse_loss(plan, shards.mine, todo)
         only = None
         if asking.recurate_only:
             observer = NoObserver(observer.fingerprint, observer)
             only = frozenset(() if earlier is None else earlier.example_ids())
-        posts = [post for post in shards.posts(todo) if only is None or post.example_id in only]
+        posts = shards.posts(sorted(shards.mine.intersection(todo)))
+        posts = [post for post in posts if only is None or post.example_id in only]
         questions = _questions(settings, posts, dataset, providers, book, earlier, asking)
         for one in questions:
             say(str(one))
@@ -114,7 +134,11 @@ def build_store(
         builder = ShardBuilder(shards, sight, gatherer, writer, bar, only)
         unfinished = _fill(builder, shards, todo, sight.remember(reference))
         with gatherer.watch.stage("write"):
-            manifest = _close(writer, dataset)
+            # Merged while nobody else may write, and what a killed merge leaves is cleared away.
+            book.close()
+            if rights is None:
+                rights = {} if plan.earlier is None else plan.earlier.rights
+            manifest = _close(writer, dataset, rights)
     asker = gatherer.asker
     return BuildReport(
         plan.action,
@@ -145,7 +169,9 @@ def _plan(
     providers: Sequence[Provider],
     asking: AskingOptions,
 ) -> Plan:
-    identity = store_identity(settings, dataset, observer.fingerprint, providers)
+    identity = store_identity(
+        settings, dataset, observer.fingerprint, providers, observer.encoder_fingerprint
+    )
     refresh = False
     if asking.refresh_days is not None:
         live = {provider.name for provider in providers if is_live(provider)}
@@ -185,11 +211,12 @@ def _questions(
     if not (asking.recurate_only or any(map(is_live, providers))):
         return ()
     known = frozenset(() if earlier is None else earlier.example_ids())
-    observations = {
-        post.example_id: earlier.read(post.example_id).observation
-        for post in posts
-        if earlier is not None and post.example_id in known
-    }
+    observations: dict[str, Observation] = {}
+    for post in posts:
+        if earlier is not None and post.example_id in known:
+            # What is damaged is observed again.
+            with suppress(StoreDamaged):
+                observations[post.example_id] = earlier.read(post.example_id).observation
     regions = 0 if settings.observe.detector == "none" else settings.observe.max_regions
     ask = settings.ask
     questions = estimate(
@@ -252,11 +279,11 @@ def _bar(
     return BuildProgress(store.name, shards.num_posts, done, to_ask, show=show)
 
 
-def _close(writer: StoreWriter, dataset: Dataset) -> Manifest:
+def _close(writer: StoreWriter, dataset: Dataset, rights: Mapping[str, str]) -> Manifest:
     """Write the manifest, its counters counted from the shards of this and all earlier runs."""
     journal = read_journal(writer.path / JOURNAL_NAME)
     shards = {} if journal is None else journal.shards
     counters: dict[str, object] = {}
     counters |= count_shards(writer.path, [shard for _, shard in sorted(shards.items())])
-    counters |= {f"data set: {problem.kind}": problem.count for problem in dataset.problems}
-    return writer.close(counters)
+    counters |= dataset_counters(dataset)
+    return writer.close(counters, rights=rights)

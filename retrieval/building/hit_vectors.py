@@ -13,7 +13,7 @@ from PIL import Image
 
 from cache.errors import InputError
 from cache.keys import fingerprint
-from cache.recordings import Recording
+from cache.recording.recordings import Recording
 from cache.records import Hit, Query, Vector
 from retrieval.asking.answers import AnswerBook
 from retrieval.curation.consistency import cosine

@@ -40,12 +40,13 @@ def store_identity(
     dataset: Dataset,
     observer_fingerprint: str,
     providers: Sequence[Provider],
+    encoder_fingerprint: str = "",
 ) -> Identity:
     """Return what a manifest says about where its store comes from.
 
     ``fingerprints`` and ``shard_size`` decide whether two stores are the same; ``settings``,
-    ``providers`` and ``code_version`` tell people. No fingerprint but the data set's knows an
-    annotation.
+    ``providers`` and ``code_version`` tell people; ``encoder`` tells whether vectors of two stores
+    can be compared. No fingerprint but the data set's knows an annotation.
     """
     groups = {
         name: getattr(settings, name).model_dump(mode="json", exclude=_PLACES.get(name))
@@ -57,9 +58,10 @@ def store_identity(
         "code_version": version("ramie"),
         "settings": groups,
         "shard_size": settings.shard_size,
+        "encoder": encoder_fingerprint,
         "providers": {provider.name: provider.fingerprint for provider in providers},
         "fingerprints": {
-            "dataset": fingerprint([dataset.digest, _photo_sizes(dataset)]),
+            "dataset": dataset_fingerprint(dataset),
             "observe": observer_fingerprint,
             "ask": fingerprint(
                 {
@@ -73,6 +75,11 @@ def store_identity(
     }
     plain: Identity = json.loads(canonical_json(identity))
     return plain
+
+
+def dataset_fingerprint(dataset: Dataset) -> str:
+    """Return what tells two data sets apart: posts, annotations, and which photos are there."""
+    return fingerprint([dataset.digest, _photo_sizes(dataset)])
 
 
 def _of_provider(provider: Provider) -> list[str | int]:
@@ -122,6 +129,8 @@ def _deciding(identity: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     return {
         "shard_size": identity.get("shard_size"),
         "fingerprints": identity.get("fingerprints"),
+        # A store that lacks posts of the data set, since a join with another one.
+        "joined": identity.get("joined"),
     }
 
 

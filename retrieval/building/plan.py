@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
 from cache.errors import StoreDamaged, StoreMismatch, StoreOutdated
-from cache.journal import JOURNAL_NAME, Journal, read_journal
 from cache.manifest import MANIFEST_NAME, Manifest, ShardEntry, read_manifest
-from cache.parquet_reader import ParquetReader
+from cache.reading.parquet_reader import ParquetReader
 from cache.schema import TABLES
-from cache.shards import check_size
+from cache.tables.shards import check_size
+from cache.writing.journal import JOURNAL_NAME, Journal, read_journal
 from retrieval.building.identity import Identity, compare, differences
 from retrieval.building.report import Action
 
@@ -45,12 +46,13 @@ def plan_build(
     Args:
         store: the folder.
         identity: of the store to write.
-        refresh: do finished shards again, for recorded answers are to be asked for again.
+        refresh: do finished shards again, for recorded answers are to be asked for again; a run
+            that did so and was interrupted is gone on with in any case.
         recurate_only: do nothing but apply other settings of curation to a finished store.
 
     Raises:
-        StoreMismatch: what is there was made by another recipe; with ``recurate_only``, or there
-            is no finished store.
+        StoreMismatch: what is there was made by another recipe, or something was left out of it;
+            with ``recurate_only``, or there is no finished store.
         StoreDamaged: the journal of an interrupted build cannot be read.
     """
     manifest = _usable_manifest(store)
@@ -60,17 +62,26 @@ def plan_build(
             f"{store} holds no finished store to curate anew. Run `ramie build` without "
             "--recurate; what was recorded is used."
         )
-    if manifest is not None and kind == "same" and _is_whole(store, manifest):
+    journal = read_journal(store / JOURNAL_NAME)
+    left = (store / JOURNAL_NAME).exists() and not _is_of_another(identity, journal)
+    if manifest is not None and kind == "same" and not left and _is_whole(store, manifest):
         # Posts that are unfinished stay so where nobody may be asked.
         if refresh:
             return Plan("refreshed", manifest.identity, _all(manifest), manifest)
-        if recurate_only or not manifest.unfinished:
+        # After a merge, evidence may have been scored by different references.
+        done = not manifest.unfinished and manifest.compared_alike
+        if recurate_only or done:
             return Plan("nothing to do", identity, earlier=manifest)
-    return _plan_writing(store, identity, manifest, kind)
+    return _plan_writing(store, identity, manifest, kind, journal)
 
 
-def _plan_writing(store: Path, identity: Identity, manifest: Manifest | None, kind: str) -> Plan:
-    journal = read_journal(store / JOURNAL_NAME)
+def _is_of_another(identity: Identity, journal: Journal | None) -> bool:
+    return journal is not None and compare(identity, journal.identity) != "same"
+
+
+def _plan_writing(
+    store: Path, identity: Identity, manifest: Manifest | None, kind: str, journal: Journal | None
+) -> Plan:
     if journal is not None:
         _refuse_other_journal(store, identity, journal)
     elif manifest is not None and kind == "other":
@@ -82,6 +93,22 @@ def _plan_writing(store: Path, identity: Identity, manifest: Manifest | None, ki
     if manifest is not None and kind == "same":
         return Plan(action, manifest.identity, _unfinished(manifest.shards), earlier)
     return Plan("built" if earlier is None else action, identity, earlier=earlier)
+
+
+def refuse_loss(plan: Plan, mine: AbstractSet[int], todo: Iterable[int]) -> None:
+    """Refuse to build one part where shards of the others would be written without their posts.
+
+    Raises:
+        StoreMismatch: a shard ``todo`` that is not ``mine`` has posts in the earlier store.
+    """
+    shards = () if plan.earlier is None else plan.earlier.shards
+    for index in sorted({shard.index for shard in shards}.intersection(todo) - mine):
+        if rows := shards[index].files["examples"].rows:
+            raise StoreMismatch(
+                f"shard {index} belongs to another part, but all shards are {plan.action}, and "
+                f"its {rows} posts would be lost. Run the build without --part, or build the part "
+                "in another folder."
+            )
 
 
 def open_earlier(store: Path, plan: Plan) -> ParquetReader | None:
@@ -99,10 +126,17 @@ def _usable_manifest(store: Path) -> Manifest | None:
     if not (store / MANIFEST_NAME).exists():
         return None
     try:
-        return read_manifest(store)
+        manifest = read_manifest(store)
     except (StoreDamaged, StoreOutdated) as problem:
         _log.warning("the store is built again: %s", problem)
         return None
+    if manifest.withheld:
+        raise StoreMismatch(
+            f"{store} holds a store from which {' and '.join(manifest.withheld)} were left out: "
+            "no build can go on with it. Build into another folder, or join it with its data set "
+            "by `ramie pull --dataset`."
+        )
+    return manifest
 
 
 def _is_whole(store: Path, manifest: Manifest) -> bool:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 from pydantic import JsonValue
 
-from cache.manifest import ShardEntry
-from cache.shards import open_shard
 from retrieval.asking.estimate import Questions
 from retrieval.building.gather import Unfinished
+from retrieval.datasets import Dataset
 
 Action = Literal["built", "resumed", "refreshed", "recurated", "nothing to do"]
 
@@ -84,31 +81,6 @@ class BuildReport:
         }
 
 
-def count_shards(store: Path, shards: Iterable[ShardEntry]) -> dict[str, int]:
-    """Return what the shards hold, by kind, counted from the files themselves.
-
-    So the counts are the same whether the store was built in one run or in many.
-    """
-    counts: Counter[str] = Counter()
-    for shard in shards:
-        counts["unfinished"] += len(shard.unfinished)
-        for split, status in _columns(store, shard, "examples", "split", "photo_status"):
-            counts["posts"] += 1
-            counts[f"posts {split}"] += 1
-            counts[f"photos {status}"] += 1
-        for level, modality in _columns(store, shard, "evidence", "level", "modality"):
-            counts["evidence"] += 1
-            counts[f"evidence {level} {modality}"] += 1
-        for (step,) in _columns(store, shard, "dropped", "step"):
-            counts["dropped"] += 1
-            counts[f"dropped {step}"] += 1
-    return dict(sorted(counts.items()))
-
-
-def _columns(
-    store: Path, shard: ShardEntry, table: Literal["examples", "evidence", "dropped"], *names: str
-) -> list[tuple[object, ...]]:
-    file = open_shard(store, shard.files[table], table)
-    columns = [file.column(name) for name in names]
-    file.close()
-    return list(zip(*columns, strict=True))
+def dataset_counters(dataset: Dataset) -> dict[str, JsonValue]:
+    """Return how often each oddity occurred in the data set, as a manifest keeps it."""
+    return {f"data set: {problem.kind}": problem.count for problem in dataset.problems}

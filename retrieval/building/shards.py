@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 
 from cache.records import Dropped, Example, Media, Post, StoredExample
-from cache.writer import StoreWriter
+from cache.writing.writer import StoreWriter
 from retrieval.building.gather import Gatherer, Seen, Unfinished
 from retrieval.building.progress import BuildProgress
 from retrieval.building.recurate import refuse_unfinished, still_unfinished
@@ -18,13 +19,21 @@ class Shards:
 
     Attributes:
         num_posts: in all of them.
+        mine: indices of those that this run is about.
     """
 
-    def __init__(self, dataset: Dataset, size: int) -> None:
-        """Put ``size`` posts into each."""
+    def __init__(self, dataset: Dataset, size: int, part: tuple[int, int] | None = None) -> None:
+        """Put ``size`` posts into each; ``part`` (number, of) is what this run is about."""
         self.num_posts = len(dataset.examples)
         self._examples = sorted(dataset.examples, key=lambda one: one.post.example_id)
         self._size = size
+        number, of = part or (1, 1)
+        self.mine = frozenset(range((number - 1) * len(self) // of, number * len(self) // of))
+
+    def todo(self, finished: AbstractSet[int], redo: AbstractSet[int]) -> list[int]:
+        """Return which to write; those of others only where nobody has begun them."""
+        missing = set(range(len(self))) - finished
+        return sorted(missing | (self.mine & redo))
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -68,7 +77,8 @@ class ShardBuilder:
     def stale(self, written: Iterable[int]) -> set[int]:
         """Return those of ``written`` whose evidence was compared with something else than now."""
         now = self.gatherer.compared_with
-        stale = {index for index in written if self._writer.compared_with(index) != now}
+        mine = self._shards.mine.intersection(written)
+        stale = {index for index in mine if self._writer.compared_with(index) != now}
         self._bar.again(len(self._shards.posts(stale)))
         return stale
 
@@ -77,6 +87,9 @@ class ShardBuilder:
         return {index: self._build_shard(index) for index in todo}
 
     def _build_shard(self, index: int) -> list[Unfinished]:
+        if index not in self._shards.mine:
+            self._leave(index)
+            return []
         examples = {one.post.example_id: one for one in self._shards[index]}
         seen: list[Seen] = []
         unfinished: list[Unfinished] = []
@@ -108,3 +121,9 @@ class ShardBuilder:
             )
         self.num_written += 1
         return unfinished
+
+    def _leave(self, index: int) -> None:
+        """Leave the posts of a shard to whoever builds its part."""
+        names = [one.post.example_id for one in self._shards[index]]
+        self._bar.posts(len(names))
+        self._writer.write_shard(index, [], {}, (), names, self.gatherer.compared_with)

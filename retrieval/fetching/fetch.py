@@ -12,9 +12,9 @@ from urllib.parse import urldefrag
 
 from pydantic import ValidationError
 
-from cache.errors import InputError, ProviderUnavailable
+from cache.errors import InputError, ProviderUnavailable, RamieError
 from cache.keys import canonical_json, fingerprint
-from cache.recordings import Recording
+from cache.recording.recordings import Recording
 from retrieval.asking.answers import AnswerBook
 from retrieval.asking.asked_at import time_of_asking
 from retrieval.fetching.fetch_url import FETCH, Fetched, Outcome, Target, UrlFetcher
@@ -80,7 +80,7 @@ class Fetcher:
         some server was reached. Otherwise the target stays without a recording.
         """
         wanted = {self._key(target): target for target in targets}
-        missing = {key: one for key, one in wanted.items() if key not in self._book}
+        missing = {k: one for k, one in wanted.items() if not self._is_recorded(k, one)}
         self.counts["recorded"] += len(wanted) - len(missing)
         if self._offline:
             self._leave(dict.fromkeys(missing, "it was not fetched"))
@@ -122,6 +122,16 @@ class Fetcher:
             raise InputError(
                 f"the recording of {shown(target.url)} cannot be read. Remove the recordings."
             ) from error
+
+    def _is_recorded(self, key: str, target: Target) -> bool:
+        """Return whether the recording is there and, unless it was lost since, the image."""
+        if target.kind != "image" or key not in self._book:
+            return key in self._book
+        try:
+            media_key = self.get(target).media_key
+        except RamieError:  # for whoever needs it
+            return True
+        return not media_key or self._book.has_media(media_key)
 
     def _fetch_all(self, missing: Mapping[str, Target]) -> Iterator[tuple[str, Target, Outcome]]:
         """Yield what comes of each of ``missing``, as it comes.

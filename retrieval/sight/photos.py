@@ -106,7 +106,7 @@ def load_photo(path: Path) -> Photo:
     Raises:
         PhotoProblem: with the reason.
     """
-    return _decode(_read(path), str(path))
+    return _decode(read_photo(path), str(path))
 
 
 def decode_image(data: bytes) -> Photo:
@@ -118,7 +118,12 @@ def decode_image(data: bytes) -> Photo:
     return _decode(data, "image")
 
 
-def _read(path: Path) -> bytes:
+def read_photo(path: Path) -> bytes:
+    """Return the bytes of a photo's file, not yet looked at.
+
+    Raises:
+        PhotoProblem: with the reason.
+    """
     try:
         # Non-blocking, so that a named pipe called photo.jpg cannot hang the builder.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -151,14 +156,14 @@ def _unreadable(path: Path, error: Exception) -> PhotoProblem:
 def _decode(data: bytes, name: str) -> Photo:
     if not data:
         raise PhotoProblem("empty", f"{name} has no bytes. Download it again.")
-    image_format, opener = _identify(data, name)
+    image_format, opener = identify(data, name)
     try:
         with _quiet_pillow:
             # The header is enough to refuse: no pixel is allocated before these checks.
             if image_format == "WEBP":
-                _refuse_too_many(_webp_canvas(data), name)
+                refuse_too_many(webp_canvas(data), name)
             image = opener(BytesIO(data))
-            _refuse_too_many(image.size, name)
+            refuse_too_many(image.size, name)
             image.load()
             pixels = _upright(image, _orientation(image))
     except PhotoProblem:
@@ -177,8 +182,12 @@ def _decode(data: bytes, name: str) -> Photo:
     return Photo(media, pixels)
 
 
-def _identify(data: bytes, name: str) -> tuple[str, _Opener]:
-    """Return the format by its first bytes; the file's name says nothing."""
+def identify(data: bytes, name: str) -> tuple[str, _Opener]:
+    """Return format and decoder by the first bytes; the file's name says nothing.
+
+    Raises:
+        PhotoProblem: it is none of the formats that are read.
+    """
     if data.startswith(b"\xff\xd8\xff"):
         return "JPEG", JpegImageFile
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -195,7 +204,12 @@ def _identify(data: bytes, name: str) -> tuple[str, _Opener]:
     )
 
 
-def _refuse_too_many(size: tuple[int, int], name: str) -> None:
+def refuse_too_many(size: tuple[int, int], name: str) -> None:
+    """Refuse to decode what would take more memory than a photo may.
+
+    Raises:
+        PhotoProblem: there are more than `MAX_PIXELS`.
+    """
     width, height = size
     if width * height > MAX_PIXELS:
         raise PhotoProblem(
@@ -204,7 +218,7 @@ def _refuse_too_many(size: tuple[int, int], name: str) -> None:
         )
 
 
-def _webp_canvas(data: bytes) -> tuple[int, int]:
+def webp_canvas(data: bytes) -> tuple[int, int]:
     """Return width and height from a WebP header, (0, 0) where there is none.
 
     Pillow's class makes its decoder, and that allocates the canvas, before it tells the size.

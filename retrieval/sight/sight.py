@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from cache.errors import RamieError
-from cache.parquet_reader import ParquetReader
+from cache.reading.parquet_reader import ParquetReader
 from cache.records import Observation, Post
 from retrieval.building.gather import EvidenceEncoder, Seen, Unfinished
 from retrieval.building.stopwatch import Stopwatch

@@ -31,10 +31,11 @@ from cache import (
     StoreWriter,
     features_of,
     open_store,
+    post_sha256,
 )
 
-Name = Literal["lmdb", "parquet"]
-READERS: tuple[Name, ...] = ("lmdb", "parquet")
+Name = Literal["lmdb", "packed", "parquet"]
+READERS: tuple[Name, ...] = ("lmdb", "packed", "parquet")
 WRITTEN = {row.example.post.example_id: row for i in range(3) for row in shard(i).rows}
 
 
@@ -148,7 +149,7 @@ def test_the_wrong_identity_is_refused_and_the_right_one_accepted(kind: Name, st
 
 
 def test_an_unknown_reader_is_named(store: Path) -> None:
-    with pytest.raises(InputError, match=r"'pickle'.*lmdb and parquet"):
+    with pytest.raises(InputError, match=r"'pickle'.*lmdb, packed, parquet"):
         open_store(store, reader="pickle")  # type: ignore[arg-type]
 
 
@@ -210,6 +211,7 @@ def records(draw: st.DrawFn) -> StoredExample:
         ),
         seen,
         tuple(draw(st.lists(evidence, max_size=3))),
+        post_sha256(post),
     )
 
 

@@ -1,0 +1,1 @@
+"""What makes one store of others: merge, diff, migrate, leave out."""

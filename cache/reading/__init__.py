@@ -1,0 +1,1 @@
+"""Reading a store: from its shards, or from files derived from them."""

@@ -1,0 +1,1 @@
+"""Raw answers of providers, kept for good."""

@@ -1,0 +1,1 @@
+"""Writing a store: shards, journal, lock, and the manifest last."""

@@ -1,0 +1,57 @@
+"""Removing what builds leave behind; never anything that no build would have written."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Final
+
+from cache.errors import StoreDamaged
+from cache.files import TEMPORARY, explaining, make_folder
+from cache.manifest import SHARD_PATH, Manifest
+from cache.recording.segments import open_segment, segments
+from cache.schema import TABLES
+
+# Below the folder of derived files, where it is in nobody's way and given to nobody.
+_SET_ASIDE: Final = f"{TEMPORARY}cut-"
+_log = logging.getLogger(__name__)
+
+
+def remove_leftovers(root: Path, manifest: Manifest) -> None:
+    """Remove shard files that ``manifest`` does not name, and what a killed run left half-written.
+
+    Only for who holds the writer's lock: nobody else is writing then. Files with other names are
+    left alone, `verify_store` reports them.
+    """
+    named = {file.path for shard in manifest.shards for file in shard.files.values()}
+    with explaining(root):
+        for table in TABLES:
+            for path in (root / table).glob("part-*"):
+                relative = f"{table}/{path.name}"
+                if SHARD_PATH.fullmatch(relative) and relative not in named and path.is_file():
+                    path.unlink()
+        for folder in ("", *TABLES, "recordings"):
+            for path in (root / folder).glob(f"{TEMPORARY}*"):
+                path.unlink()
+
+
+def set_aside_cut(recordings: Path, aside: Path) -> None:
+    """Move segments whose end is lost, as after a power cut, out of ``recordings`` into ``aside``.
+
+    Only for who holds the writer's lock. What they held is asked again.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    for path, table in segments(recordings):
+        try:
+            open_segment(path, table).close()
+        except StoreDamaged as damage:
+            # An error of the operating system may pass, and says nothing about the file.
+            if isinstance(damage.__cause__, OSError) and damage.__cause__.errno is not None:
+                continue
+            target = aside / f"{_SET_ASIDE}{path.name}"
+            make_folder(aside)
+            with explaining(path):
+                path.replace(target)
+            _log.warning("%s The file is %s now; what it held is asked again.", damage, target)
