@@ -37,7 +37,7 @@ from pipelines.sharing.pull import PullOptions, pull
 _LIMIT_S: Final = 20
 _WAIT_S: Final = 120
 # The first operations are done to all stores, the others to one in so many; with 1, to all.
-_ALWAYS: Final = 5
+_ALWAYS: Final = 3
 _EVERY: Final = int(os.environ.get("RAMIE_HOSTILE_EVERY", "8"))
 # For the machine's sake; what is promised is measured.
 _ADDRESS_BYTES: Final = 8 << 30
@@ -197,7 +197,7 @@ def _pull(store: Path, out: Path, sound: Path) -> str:
 OPERATIONS: Final[dict[str, Callable[[Path, Path, Path], str]]] = {
     "verify": _verify,
     "parquet": lambda *paths: _read("parquet", *paths),
-    "packed": lambda *paths: _read("packed", *paths),
+    "lmdb": lambda *paths: _read("lmdb", *paths),
     "pull": _pull,
     "card": _card,
     "inspect": _inspect,
