@@ -75,9 +75,7 @@ def verify_figures(store: Path) -> list[Figure]:
         Figure("GB/s compared with hashes (--bytes)", size / _GIGABYTE / min(compared), 0.8),
         Figure("GB/s of plain SHA-256, one thread", size / _GIGABYTE / min(plain)),
         Figure(f"GB/s of plain SHA-256, {_CORES} threads", size / _GIGABYTE / min(shared)),
-        Figure(
-            "MB of memory at most, verifying", int(alone.stdout) / _MEGABYTE, 1000, "below"
-        ),
+        Figure("MB of memory at most, verifying", int(alone.stdout) / _MEGABYTE, 1000, "below"),
     ]
 
 
