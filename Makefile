@@ -6,10 +6,11 @@ BIN := $(VENV)/bin
 RECIPE ?= sample
 STORE ?= data/stores/$(RECIPE)
 RUN ?= runs/$(RECIPE)
+SIZE ?= full
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types layers cache verify repair push pull merge diff soak audit train evaluate compare predict inspect bench weights clean
+.PHONY: help setup demo test check lint types layers cache verify repair push pull merge diff soak audit train evaluate explain compare reproduce discover predict inspect bench weights clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -22,7 +23,7 @@ setup: $(VENV)/.installed ## create .venv and install everything into it (about 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch torchvision -e '.[retrieval,minilm,share,bench,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch torchvision -e '.[retrieval,minilm,share,plots,bench,dev]'
 	@touch $@
 
 demo: setup ## make the sample world, build its stores, train, evaluate, and write the report (under 6 minutes)
@@ -76,8 +77,17 @@ train: setup ## train RECIPE on STORE into RUN (resumes)
 evaluate: setup ## score RUN on the test split
 	$(BIN)/ramie evaluate $(RUN) $(ARGS)
 
+explain: setup ## show which evidence mattered to RUN, and its errors: ARGS='--html FILE'
+	$(BIN)/ramie explain $(RUN) $(ARGS)
+
 compare: setup ## train and compare several systems on STORE
 	$(BIN)/ramie compare $(RECIPE) --store $(STORE) $(ARGS)
+
+reproduce: setup ## a published setting from raw files to the table: make reproduce RECIPE=twitter2017 [SIZE=tiny]
+	$(BIN)/ramie reproduce $(RECIPE) --size $(SIZE) $(ARGS)
+
+discover: setup ## relations without labels or with few, from STORE
+	$(BIN)/ramie discover $(RECIPE) --store $(STORE) $(ARGS)
 
 predict: setup ## entities or relation of a new post: make predict RUN=... ARGS='--text "..."'
 	$(BIN)/ramie predict $(RUN) $(ARGS)

@@ -18,16 +18,24 @@ from cache.errors import (
     StoreWithheld,
 )
 from cache.keys import canonical_json, content_key, fingerprint, is_content_key, post_sha256
-from cache.manifest import MANIFEST_NAME, Manifest, differing_keys, read_manifest
+from cache.manifest import (
+    MANIFEST_NAME,
+    FeatureSetEntry,
+    Manifest,
+    differing_keys,
+    read_manifest,
+)
 from cache.reader import EvidenceItem, Features, StoreReader, features_of
 from cache.recording.recordings import Recording, Recordings
 from cache.records import (
+    FEATURE_SETS,
     LEVELS,
     MODALITIES,
     STREAMS,
     Dropped,
     Evidence,
     Example,
+    FeatureSet,
     Hit,
     Level,
     Media,
@@ -46,6 +54,7 @@ from cache.store import open_store
 from cache.writing.writer import StoreWriter
 
 __all__ = [
+    "FEATURE_SETS",
     "LEVELS",
     "MANIFEST_NAME",
     "MODALITIES",
@@ -55,6 +64,8 @@ __all__ = [
     "Evidence",
     "EvidenceItem",
     "Example",
+    "FeatureSet",
+    "FeatureSetEntry",
     "Features",
     "Hit",
     "InputError",

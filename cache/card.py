@@ -64,6 +64,7 @@ def data_card(manifest: Manifest) -> str:
             _what(manifest),
             _opening(manifest),
             _holding(manifest),
+            _features(manifest),
             _building(manifest),
             _rights(manifest),
             _withheld(manifest),
@@ -97,7 +98,7 @@ def _front_matter(manifest: Manifest) -> list[str]:
         lines.append(f"license: {stated if stated in _HUB_LICENCES else 'other'}")
     if manifest.shards:
         lines.append("configs:")
-        for name in TABLES:
+        for name in (*TABLES, *sorted(manifest.feature_sets)):
             # Named, or the Hub would call rows of dev and test "train".
             lines += [f"- config_name: {name}", "  data_files:"]
             lines += ["  - split: full", f"    path: {name}/part-*.parquet"]
@@ -110,7 +111,7 @@ def _front_matter(manifest: Manifest) -> list[str]:
 
 
 def _what(manifest: Manifest) -> list[str]:
-    sizes = [file.size_bytes for shard in manifest.shards for file in shard.files.values()]
+    sizes = [file.size_bytes for file in manifest.files]
     return [
         "# A RAMIE store",
         "",
@@ -172,6 +173,22 @@ def _holding(manifest: Manifest) -> list[str]:
         ("posts that are unfinished", f"{len(manifest.unfinished):,}"),
     ]
     return ["## What it holds", "", *table(("what", "count"), rows)]
+
+
+def _features(manifest: Manifest) -> list[str]:
+    """Return what was computed of posts and photos beside the tables, if anything was."""
+    rows = [
+        (
+            code(name),
+            code(one.source, _STATEMENT_CHARS),
+            code(f"{one.dtype} {list(one.dims)}"),
+            f"{sum(file.rows for file in one.files):,}",
+            f"{sum(file.size_bytes for file in one.files):,}",
+        )
+        for name, one in sorted(manifest.feature_sets.items())
+    ]
+    head = ("feature set", "made by", "numbers, last sizes", "arrays", "bytes")
+    return ["## Feature sets", "", *table(head, rows)] if rows else []
 
 
 def _building(manifest: Manifest) -> list[str]:

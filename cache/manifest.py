@@ -11,19 +11,37 @@ import re
 import stat
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from cache.errors import InputError, StoreDamaged, StoreError, StoreMismatch, StoreOutdated
 from cache.files import inner_path, sync_folder, write_atomically
 from cache.keys import canonical_json, fingerprint
-from cache.schema import SCHEMA_VERSION, TABLES, Table
+from cache.records import FeatureSet
+from cache.schema import (
+    FEATURE_AXES,
+    FEATURE_DTYPES,
+    FOLDERS,
+    SCHEMA_VERSION,
+    TABLES,
+    FeatureDtype,
+    Table,
+)
 from cache.tables.withheld import Part
 
 MANIFEST_NAME: Final = "manifest.json"
 SHARD_PATH: Final = re.compile(
-    r"(examples|evidence|dropped|texts|media)/part-([0-9]{5,9})-([0-9a-f]{12})\.parquet"
+    rf"({'|'.join(FOLDERS)})/part-([0-9]{{5,9}})-([0-9a-f]{{12}})\.parquet"
 )
 # Some 25,000 shards; what a stranger's takes in memory stays below half a gigabyte.
 MAX_MANIFEST_BYTES: Final = 32 << 20
@@ -32,6 +50,7 @@ _MAX_VALUES: Final = 1 << 20
 SEVERAL_REFERENCES: Final = "0" * 64
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _Count = Annotated[int, Field(ge=0, lt=1 << 53)]
+_Size = Annotated[int, Field(ge=1, le=1 << 20)]
 _Kind = TypeVar("_Kind", bound=BaseModel)
 
 
@@ -78,6 +97,25 @@ class ShardEntry(_Entry):
         return self
 
 
+class FeatureSetEntry(_Entry):
+    """One feature set: what made its arrays, what they are like, and where they lie.
+
+    Attributes:
+        source: model and digest of its weights, or version of a rule: equal ones give arrays that
+            may stand beside each other.
+        dtype: of the numbers.
+        dims: the sizes that all arrays have in common, the last axes; none where it has no array.
+        stages: of ``pyramid`` alone: channels of each stage, which lie side by side.
+        files: one for each shard, in order: arrays that its posts need and no earlier file holds.
+    """
+
+    source: Annotated[str, Field(min_length=1, max_length=500)]
+    dtype: FeatureDtype
+    dims: tuple[_Size, ...]
+    stages: Annotated[tuple[_Size, ...], Field(max_length=4)]
+    files: tuple[FileEntry, ...]
+
+
 class Manifest(_Entry):
     """All that a store promises.
 
@@ -91,6 +129,8 @@ class Manifest(_Entry):
         withheld: what was left out: ``images``, ``posts``, ``texts``; sorted.
         original: fingerprint of the whole store that this one was made from by leaving something
             out; empty otherwise.
+        feature_sets: arrays that were computed of posts and photos, see ``docs/feature-sets.md``;
+            the file has the key only if there are some.
     """
 
     schema_version: int
@@ -101,6 +141,7 @@ class Manifest(_Entry):
     summary: dict[str, JsonValue]
     withheld: tuple[Part, ...]
     original: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
+    feature_sets: dict[FeatureSet, FeatureSetEntry] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _complete(self) -> Manifest:
@@ -112,7 +153,17 @@ class Manifest(_Entry):
             raise ValueError("withheld is not sorted, or names something twice")
         if self.original and not self.withheld:
             raise ValueError("it names an original, but nothing is withheld")
+        for name, features in self.feature_sets.items():
+            _check_feature_set(name, features, len(self.shards))
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_there(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # So that a store without feature sets has the bytes that it had before there were any.
+        content: dict[str, Any] = dump(self)
+        if not self.feature_sets:
+            content.pop("feature_sets", None)
+        return content
 
     @property
     def fingerprint(self) -> str:
@@ -137,12 +188,32 @@ class Manifest(_Entry):
         return sum(shard.files["examples"].rows for shard in self.shards)
 
     @property
+    def files(self) -> tuple[FileEntry, ...]:
+        """Every file that the store consists of: those of the shards, then of feature sets."""
+        of_shards = (file for shard in self.shards for file in shard.files.values())
+        return (*of_shards, *(f for one in self.feature_sets.values() for f in one.files))
+
+    @property
     def unfinished(self) -> tuple[str, ...]:
         """Ids of the posts that a provider left unanswered, in order of shards."""
         return tuple(name for shard in self.shards for name in shard.unfinished)
 
 
-def shard_path(table: Table, index: int, sha256: str) -> str:
+def _check_feature_set(name: FeatureSet, features: FeatureSetEntry, num_shards: int) -> None:
+    """Refuse a feature set that is not of the form of its name."""
+    paths = [shard_path(name, index, file.sha256) for index, file in enumerate(features.files)]
+    if len(paths) != num_shards or [file.path for file in features.files] != paths:
+        raise ValueError(f"the files of feature set {name} are not one for each shard, in order")
+    if features.dtype != FEATURE_DTYPES[name]:
+        raise ValueError(f"feature set {name} is of {features.dtype}")
+    some = any(file.rows for file in features.files)
+    if len(features.dims) != (FEATURE_AXES[name][1] if some else 0):
+        raise ValueError(f"feature set {name} has the sizes {features.dims}")
+    if sum(features.stages) != (sum(features.dims[-1:]) if name == "pyramid" else 0):
+        raise ValueError(f"feature set {name} has the stages {features.stages}")
+
+
+def shard_path(table: Table | FeatureSet, index: int, sha256: str) -> str:
     """Return the path of a shard file below its store: named by its content."""
     return f"{table}/part-{index:05d}-{sha256[:12]}.parquet"
 

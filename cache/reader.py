@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from types import TracebackType
-from typing import Final, NamedTuple, Protocol, Self
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType, TracebackType
+from typing import Any, Final, NamedTuple, Protocol, Self
 
+from numpy.typing import NDArray
+
+from cache.feature_keys import Array
 from cache.manifest import Manifest
-from cache.records import STREAMS, Dropped, Evidence, Example, Media, StoredExample, Vector
+from cache.records import (
+    STREAMS,
+    Dropped,
+    Evidence,
+    Example,
+    FeatureSet,
+    Media,
+    StoredExample,
+    Vector,
+)
 
 _STREAM_INDEX: Final = {stream: index for index, stream in enumerate(STREAMS)}
 
@@ -48,6 +60,7 @@ class Features(NamedTuple):
         sentence_embedding: unit vector of the cleaned sentence, or None.
         region_embeddings: one per region, in order; None where no encoder ran.
         evidence: in the order of the store.
+        arrays: of the feature sets that were asked for, those that hold something of the post.
     """
 
     example: Example
@@ -56,6 +69,7 @@ class Features(NamedTuple):
     sentence_embedding: Vector | None
     region_embeddings: tuple[Vector | None, ...]
     evidence: tuple[EvidenceItem, ...]
+    arrays: Mapping[FeatureSet, NDArray[Any]] = MappingProxyType({})
 
 
 class StoreReader(Protocol):
@@ -85,6 +99,17 @@ class StoreReader(Protocol):
 
     def dropped(self, example_id: str) -> tuple[Dropped, ...]:
         """Return the hits that curation did not keep; raises like `read`."""
+        ...
+
+    def array(self, name: FeatureSet, example_id: str) -> Array | None:
+        """Return a post's array of a feature set; raises like `read`.
+
+        None where it has none: a post without a usable photo has only its ``parse``. The array is
+        the caller's own; `Manifest.feature_sets` tells its sizes.
+
+        Raises:
+            InputError: the store has no such set; the message names the command that adds it.
+        """
         ...
 
     def media(self, key: str) -> Media:

@@ -8,7 +8,7 @@ label cannot reach a query by accident.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 Level = Literal["image", "object", "sentence"]
 Modality = Literal["text", "image"]
 Vector = NDArray[np.float32]
+# What is computed of the posts of a store beside its tables, for the systems that read it.
+FeatureSet = Literal["grid", "pyramid", "parse", "region_graph"]
 
 LEVELS: Final[tuple[Level, ...]] = ("image", "object", "sentence")
 MODALITIES: Final[tuple[Modality, ...]] = ("text", "image")
+FEATURE_SETS: Final[tuple[FeatureSet, ...]] = get_args(FeatureSet)
 
 # The six streams, in the order in which models number them.
 STREAMS: Final[tuple[tuple[Level, Modality], ...]] = tuple(

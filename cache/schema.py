@@ -11,6 +11,8 @@ from typing import Final, Literal, get_args
 
 import pyarrow as pa
 
+from cache.records import FEATURE_SETS, FeatureSet
+
 SCHEMA_VERSION: Final = 3
 # Answers outlive stores: their table has a version of its own, so that a new form of the store
 # never costs anybody an answer.
@@ -18,13 +20,36 @@ RECORDINGS_VERSION: Final = 1
 
 Table = Literal["examples", "evidence", "dropped", "texts", "media"]
 TABLES: Final[tuple[Table, ...]] = get_args(Table)
+# Those whose rows are each of one post.
+RowTable = Literal["examples", "evidence", "dropped"]
+ROW_TABLES: Final[tuple[RowTable, ...]] = get_args(RowTable)
 
 # Tables of contents that posts share, each stored once per store, with the column that holds it.
 SharedTable = Literal["texts", "media"]
 CONTENT_COLUMN: Final[dict[SharedTable, str]] = {"texts": "text", "media": "data"}
 
+# What each feature set holds of a post or a photo: its numbers, how many of its axes differ from
+# one array to the next, and how many have one size in the whole set.
+FeatureDtype = Literal["float16", "int16", "uint8"]
+FEATURE_DTYPES: Final[dict[FeatureSet, FeatureDtype]] = {
+    "grid": "float16",
+    "pyramid": "float16",
+    "parse": "int16",
+    "region_graph": "uint8",
+}
+FEATURE_AXES: Final[dict[FeatureSet, tuple[int, int]]] = {
+    "grid": (1, 1),
+    "pyramid": (1, 2),
+    "parse": (1, 0),
+    "region_graph": (2, 0),
+}
+
+# Folders of files that the manifest names, each in one of them.
+FOLDERS: Final[tuple[str, ...]] = (*TABLES, *FEATURE_SETS)
+
 # Rows in one row group: what has to be decoded to read one post. Evidence has some ten rows a
-# post, so its groups are about as many posts; media groups are small because bytes are big.
+# post, so its groups are about as many posts; media groups are small because bytes are big, and so
+# are those of feature sets.
 ROW_GROUP: Final = {
     "examples": 64,
     "evidence": 256,
@@ -32,6 +57,7 @@ ROW_GROUP: Final = {
     "texts": 256,
     "media": 16,
     "recordings": 64,
+    "features": 16,
 }
 
 
@@ -137,6 +163,13 @@ _MEDIA_FIELDS: Final = [
     ),
 ]
 
+_FEATURE_FIELDS: Final = [
+    _field("key", TEXT, "SHA-256 of what the array was computed of; rows are sorted by it"),
+    _field("shape", _list(pa.int32()), "sizes of the axes, the outermost first"),
+    _field("dtype", TEXT, "float16, int16 or uint8: one in the whole set"),
+    _field("data", pa.binary(), "the numbers in C order, little-endian"),
+]
+
 
 def _schema(table: str, fields: list[pa.Field], version: int = SCHEMA_VERSION) -> pa.Schema:
     return pa.schema(fields, metadata={"ramie.schema": str(version), "ramie.table": table})
@@ -163,6 +196,7 @@ SCHEMAS: Final[dict[str, pa.Schema]] = {
     ),
     "texts": _schema("texts", _TEXT_FIELDS),
     "media": _schema("media", _MEDIA_FIELDS),
+    "features": _schema("features", _FEATURE_FIELDS),
     "recordings": _schema(
         "recordings",
         [
@@ -187,6 +221,7 @@ DICTIONARY_COLUMNS: Final = (
     "step",
     "reason",
     "format",
+    "dtype",
 )
 VECTOR_COLUMNS: Final = {
     "examples": (

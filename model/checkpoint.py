@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from cache.errors import InputError
-from model.run import write_tensors
+from model.ranks import Ranks
+from model.run import Run, read_tensors, write_tensors
+from model.same_run import refuse_other
 
 _MODEL: Final = "model."
 _OPTIMIZER: Final = "optimizer."
@@ -22,8 +24,10 @@ _RANDOM: Final = "random."
 class Progress:
     """Position and scores; with seed and settings it fixes everything that follows.
 
+    Early stopping needs no more than ``best_epoch``: how long ago it was is a matter of ``step``.
+
     Attributes:
-        step: optimizer steps taken.
+        step: optimizer steps taken; with seed and settings it is the place in the order of posts.
         loss_sum: of this epoch, in double precision.
         loss_steps: how many are in ``loss_sum``.
         dev_f1: of the last finished epoch.
@@ -61,14 +65,27 @@ class Progress:
         return dataclasses.replace(self, dev_f1=f1, loss_sum=0.0, loss_steps=0)
 
 
+def random_states(device: torch.device, ranks: Ranks) -> dict[str, Tensor]:
+    """Return the random states of all processes: ``cpu`` of the first, ``cpu.1`` of the next."""
+    mine = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        mine["cuda"] = torch.cuda.get_rng_state(device)
+    return {
+        _of_rank(kind, rank): state
+        for kind, own in mine.items()
+        for rank, state in enumerate(ranks.of_all(own))
+    }
+
+
 def save_checkpoint(
     path: Path,
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
     progress: Progress,
-    device: torch.device,
+    run: Run,
+    states: dict[str, Tensor],
 ) -> None:
-    """Write everything that `restore` needs, atomically.
+    """Write everything that `restore` needs, atomically; ``states`` are of `random_states`.
 
     Raises:
         InputError: it cannot be written; the checkpoint before is untouched.
@@ -77,26 +94,28 @@ def save_checkpoint(
     for index, parameter in enumerate(_parameters(optimizer)):
         for name, value in optimizer.state.get(parameter, {}).items():
             tensors[f"{_OPTIMIZER}{index}.{name}"] = torch.as_tensor(value)
-    tensors[_RANDOM + "cpu"] = torch.get_rng_state()
-    if device.type == "cuda":
-        tensors[_RANDOM + "cuda"] = torch.cuda.get_rng_state(device)
-    write_tensors(path, tensors, dataclasses.asdict(progress))
+    tensors |= {_RANDOM + name: state for name, state in states.items()}
+    note = {"progress": dataclasses.asdict(progress), "run": run.model_dump(mode="json")}
+    write_tensors(path, tensors, note)
 
 
 def restore(
     path: Path,
-    tensors: dict[str, Tensor],
-    note: object,
+    run: Run,
     optimizer: torch.optim.Optimizer,
     device: torch.device,
+    rank: int = 0,
 ) -> tuple[dict[str, Tensor], Progress]:
     """Fill the optimizer, set the random state, and return weights and position.
 
     Raises:
-        InputError: this is not a checkpoint of that optimizer.
+        InputError: this is not a checkpoint of that run and optimizer.
     """
+    tensors, note = read_tensors(path)
     try:
-        progress = Progress(**note)  # type: ignore[arg-type]
+        progress, held = _read_note(note)
+        if held is not None:
+            refuse_other(path, held, run)
         states: dict[int, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
             if name.startswith(_OPTIMIZER):
@@ -105,15 +124,35 @@ def restore(
         for place, parameter in enumerate(_parameters(optimizer)):
             if place in states:
                 optimizer.state[parameter] = _placed(states[place], parameter)
-        torch.set_rng_state(tensors[_RANDOM + "cpu"])
-        if device.type == "cuda" and _RANDOM + "cuda" in tensors:
-            torch.cuda.set_rng_state(tensors[_RANDOM + "cuda"], device)
+        _set_random_state(tensors, device, rank)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(
             f"{path} is not a checkpoint of this training ({error}). Delete it to start over."
         ) from error
     weights = {n.removeprefix(_MODEL): t for n, t in tensors.items() if n.startswith(_MODEL)}
     return weights, progress
+
+
+def _read_note(note: Any) -> tuple[Progress, Run | None]:
+    """Return position and description; older checkpoints hold no description."""
+    if "progress" not in note:
+        return Progress(**note), None
+    return Progress(**note["progress"]), Run.model_validate(note["run"])
+
+
+def _set_random_state(tensors: dict[str, Tensor], device: torch.device, rank: int) -> None:
+    """Set what this process had; a process that did not exist then goes on as it was seeded."""
+    cpu, cuda = (tensors.get(_RANDOM + _of_rank(kind, rank)) for kind in ("cpu", "cuda"))
+    if cpu is not None:
+        torch.set_rng_state(cpu)
+    elif rank == 0:
+        raise KeyError(_RANDOM + "cpu")
+    if cuda is not None and device.type == "cuda":
+        torch.cuda.set_rng_state(cuda, device)
+
+
+def _of_rank(kind: str, rank: int) -> str:
+    return f"{kind}.{rank}" if rank else kind
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:

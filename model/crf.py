@@ -118,7 +118,6 @@ class LinearChainCRF(nn.Module):
         lengths: list[int] = mask.sum(1).tolist()
         return [row[:length] for row, length in zip(rows, lengths, strict=True)]
 
-    @torch.no_grad()
     def marginals(
         self,
         emissions: Float[Tensor, "batch words labels"],

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal, Protocol, runtime_checkable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, Protocol, runtime_checkable
+
+from numpy.typing import NDArray
 
 from cache.errors import InputError
 from cache.reader import EvidenceItem, Features
-from cache.records import STREAMS, Example, Post, Span, Vector
+from cache.records import STREAMS, Example, FeatureSet, Post, Span, Vector
 from model.bio import label_set as bio_label_set
 from model.bio import labels_of
 from model.pieces import HEAD_MARKERS, TAIL_MARKERS, Passage, Pieces, Window, match_key
+from model.settings import ModelSettings
 
 Task = Literal["entities", "relations"]
 NONE_RELATION: Final = "None"
 UNKNOWN_LABEL: Final = -1
+# Evidence of which the store knows no consistency fits this post as well as half of the others.
+_FITS_AS_WELL: Final = 0.5
 
 
 @runtime_checkable
@@ -30,13 +35,17 @@ class ExampleSource(Protocol):
         """Return what a trainer needs of a post."""
         ...
 
+    def array(self, name: FeatureSet, example_id: str) -> NDArray[Any] | None:
+        """Return what a feature set holds of a post; None where it has nothing to hold."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Item:
     """One piece of evidence, ready to be read.
 
     Attributes:
-        index: place in the store's list of kept evidence.
+        index: place in the store's list of kept evidence; parts of one long text share it.
         stream: index into ``STREAMS``.
         rank: within its stream, from 0.
         passage: pieces of a textual item; None for an image.
@@ -77,7 +86,9 @@ class PreparedPost:
         evidence: own evidence.
         photo: unit vector of the photo, or None.
         regions: unit vectors of the regions that have one.
+        region_indices: which of the post's regions ``regions`` are of.
         sentence: unit vector of the sentence, or None.
+        arrays: of the feature sets that the model needs, those that hold something of the post.
     """
 
     example: Example
@@ -90,7 +101,9 @@ class PreparedPost:
     evidence: Evidences
     photo: Vector | None
     regions: tuple[Vector, ...]
+    region_indices: tuple[int, ...]
     sentence: Vector | None
+    arrays: Mapping[FeatureSet, NDArray[Any]] = field(default_factory=dict)
 
     def cost(self, *, joint: bool, reads_evidence: bool) -> int:
         """Return how many pieces the encoder reads for this post with its own evidence."""
@@ -123,6 +136,11 @@ def check_post(post: Post, task: Task) -> None:
                 f"example {post.example_id}: {name} [{span.start}, {span.end}) lies outside its "
                 f"{len(post.tokens)} words; correct the span (end-exclusive, from 0)."
             )
+
+
+def task_of(post: PreparedPost) -> Task:
+    """Return the task that a post was prepared for."""
+    return "entities" if post.head_unit < 0 else "relations"
 
 
 def units_of(post: Post, task: Task, markers: dict[str, int]) -> tuple[list[str | int], int, int]:
@@ -176,11 +194,13 @@ def label_set(examples: Iterable[Example], task: Task) -> tuple[str, ...]:
 class Preparer:
     """Turns stored examples into prepared posts, all with the same labels and limits."""
 
-    def __init__(self, pieces: Pieces, task: Task, labels: Sequence[str], max_evidence: int):
+    def __init__(
+        self, pieces: Pieces, task: Task, labels: Sequence[str], settings: ModelSettings
+    ) -> None:
         self.pieces = pieces
         self.task: Task = task
         self.index_of = {label: index for index, label in enumerate(labels)}
-        self.max_evidence = max_evidence
+        self.settings = settings
 
     def prepare(self, post: Features) -> PreparedPost:
         """Return ``post`` tokenised.
@@ -195,7 +215,7 @@ class Preparer:
         head_key, tail_key = (_mention_key(example.post, span) for span in mentions)
         markers = self.pieces.markers
         marker_keys = {markers[HEAD_MARKERS[0]]: head_key, markers[TAIL_MARKERS[0]]: tail_key}
-        crops = tuple(crop for crop in post.region_embeddings if crop is not None)
+        crops = {i: crop for i, crop in enumerate(post.region_embeddings) if crop is not None}
         return PreparedPost(
             example=example,
             windows=self.pieces.windows(units, marker_keys),
@@ -206,8 +226,10 @@ class Preparer:
             mention_keys=(head_key, tail_key),
             evidence=self._evidence(post.evidence),
             photo=post.photo_embedding,
-            regions=crops,
+            regions=tuple(crops.values()),
+            region_indices=tuple(crops),
             sentence=post.sentence_embedding,
+            arrays=post.arrays,
         )
 
     def _labels(self, example: Example) -> tuple[int, ...] | None:
@@ -223,27 +245,51 @@ class Preparer:
         return self.index_of.get(example.relation, UNKNOWN_LABEL)
 
     def _evidence(self, kept: Sequence[EvidenceItem]) -> Evidences:
+        read = [(i, found) for i, found in enumerate(kept) if self._is_read(found)]
+        passages = self._passages([(i, e) for i, e in read if STREAMS[e.stream][1] == "text"])
         texts: list[Item] = []
         images: list[Item] = []
-        for index, found in enumerate(kept):
-            if found.rank >= self.max_evidence:
-                continue
-            is_text = STREAMS[found.stream][1] == "text"
-            passage = self.pieces.passage(found.text) if is_text else None
-            item = Item(
-                index,
-                found.stream,
-                found.rank,
-                passage,
-                found.embedding,
-                found.relevance,
-                found.consistency,
-            )
-            if passage is not None and passage.pieces:
-                texts.append(item)
-            elif not is_text and found.embedding is not None:
-                images.append(item)
+        for index, found in read:
+            texts.extend(_item(index, found, passage) for passage in passages.get(index, ()))
+            if STREAMS[found.stream][1] == "image" and found.embedding is not None:
+                images.append(_item(index, found, None))
         return Evidences(tuple(texts), tuple(images))
+
+    def _is_read(self, found: EvidenceItem) -> bool:
+        level, modality = STREAMS[found.stream]
+        wanted = level in self.settings.levels and modality in self.settings.modalities
+        return wanted and found.rank < self.settings.max_evidence
+
+    def _passages(self, texts: Sequence[tuple[int, EvidenceItem]]) -> dict[int, list[Passage]]:
+        """Return the passages that are read of each text, by its index; none for an empty one."""
+        left = self.settings.evidence_budget
+        if not left:
+            alone = ((index, self.pieces.passage(found.text)) for index, found in texts)
+            return {index: [passage] for index, passage in alone if passage.pieces}
+        read: dict[int, list[Passage]] = {}
+        best = sorted(texts, key=lambda text: _worth(text[1]), reverse=True)
+        for index, found in best:
+            read[index] = self.pieces.passages(found.text, left) if left else []
+            left -= sum(len(passage.pieces) for passage in read[index])
+        return read
+
+
+def _worth(found: EvidenceItem) -> tuple[float, int, int]:
+    """Return a rank, the best the largest: what fits the post, then what its search put first."""
+    fits = _FITS_AS_WELL if found.consistency is None else found.consistency
+    return fits, -found.rank, -found.stream
+
+
+def _item(index: int, found: EvidenceItem, passage: Passage | None) -> Item:
+    return Item(
+        index,
+        found.stream,
+        found.rank,
+        passage,
+        found.embedding,
+        found.relevance,
+        found.consistency,
+    )
 
 
 def _mention_key(post: Post, span: Span | None) -> int:
@@ -253,9 +299,12 @@ def _mention_key(post: Post, span: Span | None) -> int:
 
 
 def read_split(
-    source: ExampleSource, split: str, watch: Callable[[Iterable[str]], Iterable[str]] = iter
+    source: ExampleSource,
+    split: str,
+    needs: Sequence[FeatureSet] = (),
+    watch: Callable[[Iterable[str]], Iterable[str]] = iter,
 ) -> list[Features]:
-    """Return all posts of a split.
+    """Return all posts of a split, with what the feature sets in ``needs`` hold of them.
 
     Raises:
         InputError: the store has no such split.
@@ -266,4 +315,11 @@ def read_split(
             f"the store has no examples in split {split!r}; build it from a data set that has "
             "them, or name another split."
         )
-    return [source.features(example_id) for example_id in watch(ids)]
+    return [_with_arrays(source, example_id, needs) for example_id in watch(ids)]
+
+
+def _with_arrays(source: ExampleSource, example_id: str, needs: Sequence[FeatureSet]) -> Features:
+    features = source.features(example_id)
+    arrays = {name: source.array(name, example_id) for name in needs}
+    held = {name: array for name, array in arrays.items() if array is not None}
+    return features._replace(arrays=held) if held else features

@@ -12,8 +12,13 @@ from cache.errors import InputError
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
-def choose_device(name: str = "auto") -> torch.device:
+def choose_device(name: str = "auto", local_rank: int | None = None) -> torch.device:
     """Return the device of that name; ``auto`` is CUDA where there is one.
+
+    Args:
+        name: ``auto``, ``cpu``, ``cuda`` or ``cuda:NUMBER``.
+        local_rank: of this process among those on this machine that train together: each has a
+            GPU of its own; None where it is alone.
 
     Raises:
         InputError: no such device on this machine.
@@ -26,6 +31,15 @@ def choose_device(name: str = "auto") -> torch.device:
         raise InputError(f"{name!r} is no device; use auto, cpu or cuda.") from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError("this machine has no CUDA device that torch can use; set device to cpu.")
+    if device.type == "cuda" and local_rank is not None:
+        found = torch.cuda.device_count()
+        if local_rank >= found:
+            raise InputError(
+                f"torchrun started a process number {local_rank + 1} here, but torch sees {found} "
+                f"GPUs; call it with --nproc-per-node {found}, or train with --device cpu."
+            )
+        device = torch.device("cuda", local_rank)
+        torch.cuda.set_device(device)
     return device
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 import torch
 import transformers
@@ -13,10 +13,41 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from cache.errors import InputError
+from model.attention import use_attention_beside
 from model.pieces import MARKERS
 
 # Byte-level tokenizers refuse words that were split beforehand unless they may add the blank.
 _BYTE_LEVEL: Final = frozenset({"roberta", "longformer", "deberta", "bart"})
+
+
+class KeysValues(NamedTuple):
+    """What text attends to beside itself in one layer.
+
+    Attributes:
+        keys: [rows, heads, extra, dim of a head].
+        values: the same shape.
+        present: [rows, extra] True where there is something; a row may be all False.
+    """
+
+    keys: Tensor
+    values: Tensor
+    present: Tensor
+
+
+@runtime_checkable
+class Beside(Protocol):
+    """Gives a text encoder keys and values beside its own, layer by layer, from the first on."""
+
+    def __call__(self, layer: int, keys: Tensor, values: Tensor, mask: Tensor) -> KeysValues:
+        """Return what stands beside the text in ``layer``.
+
+        Args:
+            layer: from 0.
+            keys: [rows, heads, pieces, dim of a head] of the text.
+            values: the same shape.
+            mask: [rows, pieces] True where a piece of the text is real.
+        """
+        ...
 
 
 class TextEncoder(nn.Module):
@@ -35,6 +66,7 @@ class TextEncoder(nn.Module):
         pieces: Int[Tensor, "rows pieces"],
         mask: Bool[Tensor, "rows pieces"],
         segments: Int[Tensor, "rows pieces"],
+        beside: Beside | None = None,
     ) -> Float[Tensor, "rows pieces dim"]:
         """Return contextual states; those of padding (``mask`` False) mean nothing.
 
@@ -42,17 +74,30 @@ class TextEncoder(nn.Module):
             pieces: piece ids, special tokens included.
             mask: True where a piece is real.
             segments: 1 in the second text of a pair; ignored by encoders without segments.
+            beside: further keys and values for the attention of each layer, see `attend_beside`.
         """
-        extra = {"token_type_ids": segments} if self.has_segments else {}
+        extra: dict[str, Any] = {"token_type_ids": segments} if self.has_segments else {}
+        if beside is not None:
+            # Any other attention would take what stands beside for an option, and ignore it.
+            use_attention_beside(self)
+            extra |= {"beside": beside, "beside_mask": mask}
         out = self.backbone(input_ids=pieces, attention_mask=mask.long(), **extra)
         states: Tensor = out.last_hidden_state.float()
         return states
 
 
-def suit_device(encoder: TextEncoder, device: torch.device) -> None:
-    """Choose the attention kernel: on CPU, torch's fused one is slower (measured: 1.2-1.5x)."""
+def suit_device(encoder: TextEncoder, device: torch.device, *, beside: bool = False) -> None:
+    """Choose the attention kernel: on CPU, torch's fused one is slower (measured: 1.2-1.5x).
+
+    Args:
+        encoder: to be run.
+        device: on which.
+        beside: keys and values will be given beside those of the text.
+    """
     backbone: Any = encoder.backbone
-    if hasattr(backbone, "set_attn_implementation"):
+    if beside:
+        use_attention_beside(encoder)
+    elif hasattr(backbone, "set_attn_implementation"):
         backbone.set_attn_implementation("eager" if device.type == "cpu" else "sdpa")
 
 

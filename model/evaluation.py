@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -19,11 +20,12 @@ from cache.errors import InputError
 from cache.records import Span
 from model.batch import Batch
 from model.bio import labels_of
-from model.build import Parts, load_parts, place
+from model.build import Parts, parts_of, place
+from model.calibration import Calibration, calibration
 from model.collate import Shown
 from model.data import ExampleSource, PreparedPost, Task, read_split
 from model.device import autocast, choose_device, uses_bfloat16
-from model.heads import EntityGuess, EntityHead
+from model.heads import EntityGuess
 from model.metrics import (
     EntityScores,
     RelationScores,
@@ -34,6 +36,7 @@ from model.metrics import (
     span_counts,
 )
 from model.order import EvidenceOf, batches_in_order, shown_evidence
+from model.temperature import head_of, read_temperature, tempered
 
 _EVALUATION_BATCH = 32
 Answer = tuple[EntityGuess, ...] | list[tuple[str, float]]
@@ -52,6 +55,10 @@ class Evaluation:
         counts: tp, fp, fn of each post, for `model.significance`.
         predictions: entities, or all relations with their probability, best first.
         unseen_labels: labels annotated here that training never showed, and how often: all missed.
+        calibration: of the predicted entities (probability: their least sure word) or of the
+            predicted relations, as the network gives them; None where nothing was predicted.
+        temperature: that was fitted for the run, or None.
+        calibrated: the same answers with their probabilities at that temperature, or None.
     """
 
     task: Task
@@ -62,6 +69,9 @@ class Evaluation:
     counts: Int[np.ndarray, "posts 3"]
     predictions: list[Answer] = field(repr=False)
     unseen_labels: dict[str, int]
+    calibration: Calibration | None = None
+    temperature: float | None = None
+    calibrated: Calibration | None = None
 
     @property
     def f1(self) -> float:
@@ -80,6 +90,9 @@ class Evaluation:
             "f1": self.f1,
             "scores": self.scores.to_json(),
             "unseen_labels": self.unseen_labels,
+            "calibration": None if self.calibration is None else self.calibration.to_json(),
+            "temperature": self.temperature,
+            "calibrated": None if self.calibrated is None else self.calibrated.to_json(),
         }
 
 
@@ -89,21 +102,40 @@ def evaluate(
     split: str = "test",
     evidence: EvidenceOf = "own",
     *,
+    task: Task | None = None,
     device: str = "auto",
     progress: bool = False,
 ) -> Evaluation:
     """Return how well the trained ``run`` predicts a split of ``store``.
 
+    Args:
+        run: folder of the run.
+        store: folder of a store, or an open reader.
+        split: which posts.
+        evidence: whose evidence they are shown.
+        task: of a run that does both, which one; None is the task that it is named by.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        progress: show bars where the output is a terminal.
+
     Raises:
         InputError: no such run or split, or the split is not annotated for the task.
         StoreError: the store cannot be used.
     """
-    parts = load_parts(Path(run))
+    parts = parts_of(Path(run), task)
+    found = read_temperature(Path(run), parts.run.task)
     target = choose_device(device)
     place(parts, target)
     with opened(store) as source:
         posts = prepare_split(parts, source, split, progress=progress)
-    return evaluate_posts(parts, posts, split, evidence, device=target, progress=progress)
+    return evaluate_posts(
+        parts,
+        posts,
+        split,
+        evidence,
+        device=target,
+        temperature=None if found is None else found.temperature,
+        progress=progress,
+    )
 
 
 def evaluate_posts(
@@ -113,18 +145,31 @@ def evaluate_posts(
     evidence: EvidenceOf,
     *,
     device: torch.device,
+    temperature: float | None = None,
     progress: bool = False,
 ) -> Evaluation:
-    """Return how well the network predicts ``posts``."""
+    """Return how well the network predicts ``posts``, and how sure it is at ``temperature``."""
     shown = shown_evidence(posts, evidence, parts.run.train.seed)
-    answers: list[Answer] = predict_posts(
-        parts, posts, shown, device=device, each=_head_answers, bar=_bar(progress, split)
+    each = functools.partial(_head_answers, temperature=temperature)
+    both: list[tuple[Answer, Answer]] = predict_posts(
+        parts, posts, shown, device=device, each=each, bar=watched(progress, split)
     )
+    answers = [answer for answer, _ in both]
     score = _score_entities if parts.run.task == "entities" else _score_relations
     scores, counts, unseen = score(parts, posts, answers)
-    ids = tuple(post.example.post.example_id for post in posts)
+    softer = None if temperature is None else [answer for _, answer in both]
     return Evaluation(
-        parts.run.task, split, evidence, scores, ids, counts, answers, dict(sorted(unseen.items()))
+        task=parts.run.task,
+        split=split,
+        evidence=evidence,
+        scores=scores,
+        example_ids=tuple(post.example.post.example_id for post in posts),
+        counts=counts,
+        predictions=answers,
+        unseen_labels=dict(sorted(unseen.items())),
+        calibration=_calibration(posts, answers),
+        temperature=temperature,
+        calibrated=None if softer is None else _calibration(posts, softer),
     )
 
 
@@ -163,9 +208,9 @@ def prepare_split(
     Raises:
         InputError: no such split, or a post that the task cannot be done for.
     """
-    posts = read_split(source, split)
-    watched = tqdm(posts, f"tokenise {split}", unit="post", disable=None if progress else True)
-    return [parts.preparer.prepare(post) for post in watched]
+    posts = read_split(source, split, parts.collator.needs)
+    bar = tqdm(posts, f"tokenise {split}", unit="post", disable=None if progress else True)
+    return [parts.preparer.prepare(post) for post in bar]
 
 
 def opened(store: Path | str | ExampleSource) -> AbstractContextManager[ExampleSource]:
@@ -175,21 +220,42 @@ def opened(store: Path | str | ExampleSource) -> AbstractContextManager[ExampleS
     return nullcontext(store)
 
 
-def _bar(progress: bool, name: str) -> Callable[[list[list[int]]], Iterable[list[int]]]:
+def watched(progress: bool, name: str) -> Callable[[list[list[int]]], Iterable[list[int]]]:
+    """Return a bar over batches where the output is a terminal."""
     return lambda batches: tqdm(
         batches, f"evaluate {name}", unit="batch", leave=False, disable=None if progress else True
     )
 
 
-def _head_answers(parts: Parts, batch: Batch) -> list[Any]:
+def _head_answers(
+    parts: Parts, batch: Batch, temperature: float | None = None
+) -> list[tuple[Any, Any]]:
+    """Return for each post the answer, and the same as sure as it is at ``temperature``."""
     words = parts.network.read(batch).words
-    return list(parts.network.head.predict(words, batch))
+    head = head_of(parts.network.head, batch)
+    answers = list(head.predict(words, batch))
+    softer = tempered(head, temperature or 1.0, words, batch, answers)
+    return list(zip(answers, softer, strict=True))
+
+
+def _calibration(posts: Sequence[PreparedPost], answers: Sequence[Answer]) -> Calibration | None:
+    """Return how well probabilities of predicted entities, or relations, tell what is right."""
+    judged: list[tuple[float, bool]] = []
+    for post, answer in zip(posts, answers, strict=True):
+        if isinstance(answer, tuple):
+            gold = set(post.example.entities or ())
+            judged += [(g.probability, Span(g.start, g.end, g.label) in gold) for g in answer]
+        else:
+            label, probability = answer[0]
+            judged.append((probability, label == post.example.relation))
+    # Sums of exponentials in single precision may pass 1 by a rounding.
+    sure = np.array([min(probability, 1.0) for probability, _ in judged], np.float64)
+    return calibration(sure, np.array([right for _, right in judged], np.bool_))
 
 
 def _score_entities(
     parts: Parts, posts: Sequence[PreparedPost], answers: Sequence[Any]
 ) -> tuple[EntityScores, Int[np.ndarray, "posts 3"], Counter[str]]:
-    assert isinstance(parts.network.head, EntityHead)
     gold: list[tuple[Span, ...]] = []
     found: list[list[Span]] = []
     for post, answer in zip(posts, answers, strict=True):

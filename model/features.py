@@ -7,6 +7,7 @@ that the evidence was found for, so it is a prior of own evidence only, beside w
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -35,9 +36,12 @@ def item_features(post: PreparedPost, items: Sequence[Item]) -> NDArray[np.float
         return np.zeros((0, NUM_FEATURES), np.float32)
     raw = np.array([_similarities(post, item) for item in items], np.float32)
     known = ~np.isnan(raw)
-    counts = known.sum(axis=0)
-    mean = np.where(counts > 0, np.nan_to_num(raw).sum(axis=0) / np.maximum(counts, 1), 0)
     values = np.nan_to_num(raw)
+    # Parts of one long text are one item among the others.
+    parts = Counter(item.index for item in items)
+    weight = np.array([[1 / parts[item.index]] for item in items], np.float32)
+    counts = (known * weight).sum(axis=0, dtype=np.float64)
+    mean = np.where(counts > 0, (values * weight).sum(axis=0) / np.maximum(counts, 1), 0)
     relative = np.where(known, values - mean, 0)
     rank = np.array([[1 / (1 + item.rank)] for item in items])
     return np.concatenate([values, known, relative, rank], axis=1).astype(np.float32)

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from cache.errors import InputError
 from model.batch import Batch
 from model.bio import spans_of
 from model.crf import LinearChainCRF
-from model.data import Task
 
 Prediction = tuple["EntityGuess", ...] | list[tuple[str, float]]
 
@@ -52,25 +51,39 @@ class EntityHead(nn.Module):
         """
         if batch.labels is None:
             raise InputError(_not_annotated(batch, "entities"))
-        emissions = self.emit(self.dropout(words)).float()
-        return self.crf.nll(emissions, batch.labels, batch.joined_mask).mean()
+        return -self.log_probability(words, batch, batch.labels).mean()
+
+    def log_probability(
+        self,
+        words: Float[Tensor, "posts words dim"],
+        batch: Batch,
+        labels: Int[Tensor, "posts words"],
+    ) -> Float[Tensor, " posts"]:
+        """Return the log-probability of a sequence of labels for each post."""
+        return -self.crf.nll(self.emissions(words), labels, batch.joined_mask)
+
+    def marginals(
+        self, words: Float[Tensor, "posts words dim"], batch: Batch
+    ) -> Float[Tensor, "posts words labels"]:
+        """Return the probability of each label at each word; 0 in the padding."""
+        return self.crf.marginals(self.emissions(words), batch.joined_mask)
+
+    def emissions(
+        self, words: Float[Tensor, "posts words dim"]
+    ) -> Float[Tensor, "posts words labels"]:
+        """Return the score of each label at each word."""
+        scores: Tensor = self.emit(self.dropout(words)).float()
+        return scores
 
     @torch.no_grad()
     def predict(
         self, words: Float[Tensor, "posts words dim"], batch: Batch
     ) -> list[tuple[EntityGuess, ...]]:
         """Return the entities of each post."""
-        emissions = self.emit(words).float()
+        emissions = self.emissions(words)
         paths = self.crf.decode(emissions, batch.joined_mask)
         sure = self.crf.marginals(emissions, batch.joined_mask).cpu()
-        return [self._guess(path, sure[row]) for row, path in enumerate(paths)]
-
-    def _guess(self, path: list[int], sure: Tensor) -> tuple[EntityGuess, ...]:
-        chosen = sure[torch.arange(len(path)), torch.tensor(path, dtype=torch.long)].tolist()
-        return tuple(
-            EntityGuess(s.start, s.end, s.label, min(chosen[s.start : s.end]))
-            for s in spans_of([self.labels[index] for index in path])
-        )
+        return [guess_of_path(path, sure[row], self.labels) for row, path in enumerate(paths)]
 
 
 class RelationHead(nn.Module):
@@ -101,26 +114,50 @@ class RelationHead(nn.Module):
         """
         if batch.relations is None:
             raise InputError(_not_annotated(batch, "relations"))
-        return nn.functional.cross_entropy(self.scores(words, batch), batch.relations)
+        return -self.log_probability(words, batch, batch.relations).mean()
+
+    def log_probability(
+        self,
+        words: Float[Tensor, "posts words dim"],
+        batch: Batch,
+        relations: Int[Tensor, " posts"],
+    ) -> Float[Tensor, " posts"]:
+        """Return the log-probability of one relation per post."""
+        return -nn.functional.cross_entropy(self.scores(words, batch), relations, reduction="none")
+
+    def probabilities(
+        self, words: Float[Tensor, "posts words dim"], batch: Batch
+    ) -> Float[Tensor, "posts labels"]:
+        """Return the probability of each relation."""
+        return self.scores(words, batch).softmax(dim=-1)
 
     @torch.no_grad()
     def predict(
         self, words: Float[Tensor, "posts words dim"], batch: Batch
     ) -> list[list[tuple[str, float]]]:
         """Return for each post all relations with their probability, most probable first."""
-        probabilities = self.scores(words, batch).softmax(dim=-1).tolist()
-        return [
-            sorted(zip(self.labels, row, strict=True), key=lambda pair: -pair[1])
-            for row in probabilities
-        ]
+        return sorted_relations(self.labels, self.probabilities(words, batch))
 
 
-def make_head(
-    task: Task, dim: int, labels: Sequence[str], dropout: float
-) -> EntityHead | RelationHead:
-    """Return the head of a task."""
-    kind = EntityHead if task == "entities" else RelationHead
-    return kind(dim, labels, dropout)
+def guess_of_path(
+    path: Sequence[int], sure: Float[Tensor, "words labels"], labels: Sequence[str]
+) -> tuple[EntityGuess, ...]:
+    """Return the entities of decoded label indices, each as sure as its least sure word."""
+    chosen = sure[torch.arange(len(path)), torch.tensor(path, dtype=torch.long)].tolist()
+    return tuple(
+        EntityGuess(s.start, s.end, s.label, min(chosen[s.start : s.end]))
+        for s in spans_of([labels[index] for index in path])
+    )
+
+
+def sorted_relations(
+    labels: Sequence[str], probabilities: Float[Tensor, "posts labels"]
+) -> list[list[tuple[str, float]]]:
+    """Return for each post every relation with its probability, most probable first."""
+    return [
+        sorted(zip(labels, row, strict=True), key=lambda pair: -pair[1])
+        for row in probabilities.tolist()
+    ]
 
 
 def _not_annotated(batch: Batch, what: str) -> str:

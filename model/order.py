@@ -36,6 +36,18 @@ def batches_of_epoch(
     return [batches[index] for index in chance.permutation(len(batches))]
 
 
+def mixed(tasks: Sequence[list[list[int]]], seed: int, epoch: int) -> list[list[int]]:
+    """Return the steps of all tasks in random order, so that each comes in proportion.
+
+    The steps of a single task keep the order that they have.
+    """
+    batches = [batch for of_task in tasks for batch in of_task]
+    if len(tasks) == 1:
+        return batches
+    chance = np.random.default_rng([seed, 4, epoch])
+    return [batches[index] for index in chance.permutation(len(batches))]
+
+
 def batches_in_order(costs: Sequence[int], batch_size: int) -> list[list[int]]:
     """Return indices of posts by cost, for evaluation."""
     order = sorted(range(len(costs)), key=lambda index: costs[index])

@@ -85,15 +85,25 @@ class Pieces:
 
     def passage(self, text: str) -> Passage:
         """Return the first ``max_evidence_pieces`` pieces of an evidence text."""
+        return self._passage(text, self.max_evidence_pieces)
+
+    def passages(self, text: str, most: int) -> list[Passage]:
+        """Return the first ``most`` pieces of a text, ``max_evidence_pieces`` to a passage."""
+        whole, size = self._passage(text, most), self.max_evidence_pieces
+        return [
+            Passage(whole.pieces[at : at + size], whole.keys[at : at + size])
+            for at in range(0, len(whole.pieces), size)
+        ]
+
+    def _passage(self, text: str, most: int) -> Passage:
         # A piece has at least one character; the factor leaves room for long words and blanks.
-        words = _WORD.findall(text[: self.max_evidence_pieces * 24])[: self.max_evidence_pieces]
+        words = _WORD.findall(text[: most * 24])[:most]
         pieces: list[int] = []
         keys: list[int] = []
         for word, of_word in zip(words, self._split(words), strict=True):
             pieces.extend(of_word)
             keys.extend([match_key(word)] * len(of_word))
-        cut = self.max_evidence_pieces
-        return Passage(tuple(pieces[:cut]), tuple(keys[:cut]))
+        return Passage(tuple(pieces[:most]), tuple(keys[:most]))
 
     def windows(
         self, units: Sequence[str | int], marker_keys: Mapping[int, int] | None = None

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from cache.reader import Features, features_of
 from cache.records import StoredExample
-from model.batch import Batch
-from model.build import Parts, load_parts, place
+from model.attribution import Looked, decisive_words, evidence_weights, look
+from model.build import Parts, parts_of, place
 from model.collate import Shown
-from model.data import PreparedPost
+from model.data import PreparedPost, Task
 from model.device import choose_device
-from model.evaluation import Answer, predict_posts
+from model.evaluation import predict_posts
 from model.heads import EntityGuess
 from model.run import Run
+from model.temperature import read_temperature
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,10 @@ class Prediction:
         example_id: of the post.
         entities: found entities; empty for relations.
         relations: every relation with its probability, best first; empty for entities.
-        evidence_weights: for each kept evidence, in the store's order, the share of attention in
-            [0, 1] that decisive words gave it: words of the found entities (of all words where
-            none was found), or the markers of the two mentions. 0 for evidence that is not read.
+        evidence_weights: for each kept evidence, in the store's order, how much of it is in the
+            decisive words, in [0, 1]: attention times gate (`model.attribution`). Decisive are
+            words of the found entities (all words where none was found), or the markers of the
+            two mentions. 0 for evidence that is not read, and for systems that give no weights.
         entity_weights: the same for each entity by itself.
     """
 
@@ -43,19 +44,14 @@ class Prediction:
     entity_weights: tuple[tuple[float, ...], ...]
 
 
-class _Seen(NamedTuple):
-    """Answer of the head, and attention [words, items] over texts, then images."""
-
-    answer: Answer
-    attention: Tensor
-
-
 class Predictor:
     """Predicts with one trained run."""
 
-    def __init__(self, parts: Parts, device: torch.device) -> None:
+    def __init__(self, parts: Parts, device: torch.device, temperature: float = 1.0) -> None:
+        """Predict with ``parts``, whose probabilities are taken at ``temperature``."""
         self.parts = parts
         self.device = device
+        self.temperature = temperature
 
     @property
     def run(self) -> Run:
@@ -71,73 +67,47 @@ class Predictor:
         light = [p if isinstance(p, Features) else features_of(p) for p in posts]
         prepared = [self.parts.preparer.prepare(post) for post in light]
         shown = [Shown(post.evidence) for post in prepared]
-        seen = predict_posts(self.parts, prepared, shown, device=self.device, each=_look)
+        each = functools.partial(look, temperature=self.temperature)
+        seen: list[Looked] = predict_posts(
+            self.parts, prepared, shown, device=self.device, each=each
+        )
         return [
             _prediction(post, found, len(given.evidence))
             for post, found, given in zip(prepared, seen, light, strict=True)
         ]
 
 
-def load_run(folder: Path | str, *, device: str = "auto") -> Predictor:
+def load_run(folder: Path | str, *, task: Task | None = None, device: str = "auto") -> Predictor:
     """Return a predictor on the best weights of a run folder; needs no hub.
+
+    Probabilities are taken at the temperature of the run, where one was fitted.
+
+    Args:
+        folder: of the run.
+        task: of a run that does both, which one; None is the task that it is named by.
+        device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
         InputError: the folder is not a complete run, or the device is not there.
     """
-    parts = load_parts(Path(folder))
+    parts = parts_of(Path(folder), task)
+    found = read_temperature(Path(folder), parts.run.task)
     target = choose_device(device)
     place(parts, target)
-    return Predictor(parts, target)
+    return Predictor(parts, target, 1.0 if found is None else found.temperature)
 
 
-def _look(parts: Parts, batch: Batch) -> list[_Seen]:
-    reading = parts.network.read(batch)
-    answers: list[Answer] = list(parts.network.head.predict(reading.words, batch))
-    weights = [
-        w for w in (reading.fused.text_weights, reading.fused.visual_weights) if w is not None
-    ]
-    if not weights:
-        return [_Seen(answer, torch.zeros(0, 0)) for answer in answers]
-    texts, images = (w.float().flatten(0, 1)[batch.joined].cpu() for w in weights)
-    seen = []
-    for row, (post, answer) in enumerate(zip(batch.posts, answers, strict=True)):
-        num_words = int(batch.joined_mask[row].sum())
-        own = post.evidence
-        parts_of_row = [
-            texts[row, :num_words, : len(own.texts)],
-            images[row, :num_words, : len(own.images)] if parts.collator.visual_dim else None,
-        ]
-        seen.append(_Seen(answer, torch.cat([p for p in parts_of_row if p is not None], dim=1)))
-    return seen
-
-
-def _prediction(post: PreparedPost, seen: _Seen, num_evidence: int) -> Prediction:
+def _prediction(post: PreparedPost, seen: Looked, num_evidence: int) -> Prediction:
     entities = seen.answer if isinstance(seen.answer, tuple) else ()
     relations = tuple(seen.answer) if isinstance(seen.answer, list) else ()
-    if post.head_unit >= 0:
-        decisive = [post.head_unit, post.tail_unit]
-    else:
-        decisive = [word for e in entities for word in range(e.start, e.end)]
+    decisive = decisive_words(post, seen.answer)
     return Prediction(
         example_id=post.example.post.example_id,
         entities=entities,
         relations=relations,
-        evidence_weights=_weights(post, seen.attention, decisive, num_evidence),
+        evidence_weights=evidence_weights(post, seen.weights, decisive, num_evidence),
         entity_weights=tuple(
-            _weights(post, seen.attention, list(range(e.start, e.end)), num_evidence)
+            evidence_weights(post, seen.weights, range(e.start, e.end), num_evidence)
             for e in entities
         ),
     )
-
-
-def _weights(
-    post: PreparedPost, attention: Tensor, words: list[int], num_evidence: int
-) -> tuple[float, ...]:
-    """Return the mean attention of ``words`` (all, for none) on each kept evidence."""
-    weights = [0.0] * num_evidence
-    if attention.numel():
-        mean = (attention[words] if words else attention).mean(dim=0).tolist()
-        items = (*post.evidence.texts, *post.evidence.images)
-        for item, weight in zip(items, mean, strict=False):
-            weights[item.index] = weight
-    return tuple(weights)

@@ -12,7 +12,7 @@ import os
 import tempfile
 from importlib import metadata
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from cache.errors import InputError
+from cache.records import FeatureSet
 from model.data import Task
 from model.settings import ModelSettings, TrainSettings
 
@@ -32,6 +33,36 @@ _LIBRARIES: Final = ("torch", "transformers", "tokenizers", "safetensors", "nump
 _MAX_JSON_BYTES: Final = 16 << 20
 
 
+class FeatureShape(BaseModel):
+    """What a feature set of the store looks like.
+
+    Attributes:
+        dims: sizes of all axes but the first.
+        stages: channels of each stage of an image tower, which stand side by side; or none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dims: tuple[Annotated[int, Field(ge=1, le=1 << 20)], ...] = Field(default=(), max_length=8)
+    stages: tuple[Annotated[int, Field(ge=1, le=1 << 16)], ...] = Field(default=(), max_length=64)
+
+
+class SecondTask(BaseModel):
+    """What a network does beside the task of its run.
+
+    Attributes:
+        task: what else was trained.
+        labels: of that task, in the order of the network's outputs.
+        store: fingerprint of the store of its posts.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: Task
+    labels: tuple[str, ...] = Field(min_length=1, max_length=100_000)
+    store: str
+
+
 class Run(BaseModel):
     """What decides a run; two runs with the same description are the same training.
 
@@ -40,7 +71,9 @@ class Run(BaseModel):
         task: what was trained.
         labels: BIO labels or relations, in the order of the network's outputs.
         visual_dim: of the store's image embeddings; 0 where it has none.
+        shapes: of the feature sets that the model reads.
         store: fingerprint of the store.
+        second: the other task of a network that does both; None for all others.
         model: settings of the network.
         train: settings of the training.
         code_version: of this code.
@@ -53,7 +86,9 @@ class Run(BaseModel):
     task: Task
     labels: tuple[str, ...] = Field(min_length=1, max_length=100_000)
     visual_dim: int = Field(ge=0, le=1 << 16)
+    shapes: dict[FeatureSet, FeatureShape] = Field(default_factory=dict)
     store: str
+    second: SecondTask | None = None
     model: ModelSettings
     train: TrainSettings
     code_version: str

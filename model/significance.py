@@ -1,12 +1,14 @@
 """Is the difference between two systems larger than the choice of test posts explains?
 
 Both tests compare micro-F1 on the same posts, from the counts of each post. Where a system was
-trained with several seeds, its score is the mean F1 of its runs.
+trained with several seeds, its score is the mean F1 of its runs. Where it was trained in several
+worlds (data sets of one kind), its score is the mean over the worlds, and posts are drawn within
+each of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -87,20 +89,73 @@ def paired_bootstrap(
     Raises:
         InputError: the posts differ in number, or there are none.
     """
-    _check(counts_a, counts_b, samples)
-    num_posts = counts_a.shape[1]
+    return stratified_bootstrap([counts_a], [counts_b], samples, seed, resample_runs=resample_runs)
+
+
+def stratified_bootstrap(
+    counts_a: Sequence[Int[np.ndarray, "_ _ 3"]],
+    counts_b: Sequence[Int[np.ndarray, "_ _ 3"]],
+    samples: int = 10_000,
+    seed: int = 0,
+    *,
+    resample_runs: bool = False,
+) -> Comparison:
+    """Return what `paired_bootstrap` does, over several worlds whose posts are drawn apart.
+
+    Args:
+        counts_a: of system A, ``[seeds posts 3]`` for each world.
+        counts_b: of system B, for the same worlds.
+        samples: number of resamplings.
+        seed: of the resampling.
+        resample_runs: draw the runs with replacement too, within each world.
+
+    Raises:
+        InputError: worlds or posts differ in number, or there are none.
+    """
+    _check_worlds(counts_a, counts_b, samples)
     rng = np.random.default_rng(seed)
-    observed = float(_mean_f1(counts_a.sum(1)[None])[0] - _mean_f1(counts_b.sum(1)[None])[0])
-    differences: list[NDArray[np.float64]] = []
-    for size in _chunks(samples, num_posts):
-        weights = _draw_posts(rng, size, num_posts)
-        f1_a, f1_b = (_f1(_weighted(weights, counts)) for counts in (counts_a, counts_b))
-        if resample_runs:
-            f1_a, f1_b = _draw_runs(rng, f1_a), _draw_runs(rng, f1_b)
-        differences.append(f1_a.mean(1) - f1_b.mean(1))
-    drawn = np.concatenate(differences)
+    drawn = np.zeros(samples)
+    for one, other in zip(counts_a, counts_b, strict=True):
+        done = 0
+        for size in _chunks(samples, one.shape[1]):
+            weights = _draw_posts(rng, size, one.shape[1])
+            f1_a, f1_b = (_f1(_weighted(weights, counts)) for counts in (one, other))
+            if resample_runs:
+                f1_a, f1_b = _draw_runs(rng, f1_a), _draw_runs(rng, f1_b)
+            drawn[done : done + size] += (f1_a.mean(1) - f1_b.mean(1)) / len(counts_a)
+            done += size
     low, high = np.percentile(drawn, [2.5, 97.5])
+    observed = _score(counts_a) - _score(counts_b)
     return _comparison(counts_a, counts_b, drawn - observed, (float(low), float(high)))
+
+
+def bootstrap_interval(
+    counts: Sequence[Int[np.ndarray, "_ _ 3"]], samples: int = 10_000, seed: int = 0
+) -> tuple[float, float]:
+    """Return the 95 % percentile interval of one system's score when posts are drawn again.
+
+    This is how far the score may lie from that on other posts of the same kind: with few
+    annotations it is wide, whatever the seeds say. The trained models are taken as given.
+
+    Args:
+        counts: tp, fp, fn of each run and post, ``[seeds posts 3]`` for each world.
+        samples: number of resamplings.
+        seed: of the resampling.
+
+    Raises:
+        InputError: there are no worlds, runs or posts.
+    """
+    _check_worlds(counts, counts, samples)
+    rng = np.random.default_rng(seed)
+    drawn = np.zeros(samples)
+    for one in counts:
+        done = 0
+        for size in _chunks(samples, one.shape[1]):
+            weights = _draw_posts(rng, size, one.shape[1])
+            drawn[done : done + size] += _f1(_weighted(weights, one)).mean(1) / len(counts)
+            done += size
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return float(low), float(high)
 
 
 def approximate_randomisation(
@@ -123,34 +178,54 @@ def approximate_randomisation(
     Raises:
         InputError: runs or posts differ in number, or there are none.
     """
-    _check(counts_a, counts_b, samples)
-    if len(counts_a) != len(counts_b):
-        raise InputError(
-            f"{len(counts_a)} runs against {len(counts_b)}: answers can only be swapped between "
-            "as many runs. Leave runs out, or use paired_bootstrap."
-        )
+    return stratified_randomisation([counts_a], [counts_b], samples, seed)
+
+
+def stratified_randomisation(
+    counts_a: Sequence[Int[np.ndarray, "_ _ 3"]],
+    counts_b: Sequence[Int[np.ndarray, "_ _ 3"]],
+    samples: int = 10_000,
+    seed: int = 0,
+) -> Comparison:
+    """Return what `approximate_randomisation` does, over several worlds.
+
+    Args:
+        counts_a: of system A, ``[seeds posts 3]`` for each world.
+        counts_b: of system B, for the same worlds, with as many runs in each.
+        samples: number of random swappings.
+        seed: of the swapping.
+
+    Raises:
+        InputError: worlds, runs or posts differ in number, or there are none.
+    """
+    _check_worlds(counts_a, counts_b, samples)
     rng = np.random.default_rng(seed)
-    total_a, total_b = counts_a.sum(1), counts_b.sum(1)
-    null: list[NDArray[np.float64]] = []
-    for size in _chunks(samples, counts_a.shape[1]):
-        swapped = rng.integers(0, 2, (size, counts_a.shape[1])).astype(np.float64)
-        moved = _weighted(swapped, counts_b - counts_a)
-        null.append(_mean_f1(total_a + moved) - _mean_f1(total_b - moved))
-    drawn = np.concatenate(null)
-    observed = float(_mean_f1(total_a[None])[0] - _mean_f1(total_b[None])[0])
-    low, high = np.percentile(drawn, [2.5, 97.5]) + observed
-    return _comparison(counts_a, counts_b, drawn, (float(low), float(high)))
+    null = np.zeros(samples)
+    for one, other in zip(counts_a, counts_b, strict=True):
+        if len(one) != len(other):
+            raise InputError(
+                f"{len(one)} runs against {len(other)}: answers can only be swapped between "
+                "as many runs. Leave runs out, or use paired_bootstrap."
+            )
+        total_a, total_b, done = one.sum(1), other.sum(1), 0
+        for size in _chunks(samples, one.shape[1]):
+            swapped = rng.integers(0, 2, (size, one.shape[1])).astype(np.float64)
+            moved = _weighted(swapped, other - one)
+            difference = _mean_f1(total_a + moved) - _mean_f1(total_b - moved)
+            null[done : done + size] += difference / len(counts_a)
+            done += size
+    low, high = np.percentile(null, [2.5, 97.5]) + _score(counts_a) - _score(counts_b)
+    return _comparison(counts_a, counts_b, null, (float(low), float(high)))
 
 
 def _comparison(
-    counts_a: NDArray[np.integer],
-    counts_b: NDArray[np.integer],
+    counts_a: Sequence[NDArray[np.integer]],
+    counts_b: Sequence[NDArray[np.integer]],
     null: NDArray[np.float64],
     interval: tuple[float, float],
 ) -> Comparison:
     """Return the comparison, given differences drawn under the null hypothesis."""
-    f1_a = float(_mean_f1(counts_a.sum(1)[None])[0])
-    f1_b = float(_mean_f1(counts_b.sum(1)[None])[0])
+    f1_a, f1_b = _score(counts_a), _score(counts_b)
     difference = f1_a - f1_b
     one_sided = int((null >= difference - TIE).sum())
     two_sided = int((np.abs(null) >= abs(difference) - TIE).sum())
@@ -163,7 +238,7 @@ def _comparison(
         p_one_sided=(one_sided + 1) / (len(null) + 1),
         p_two_sided=(two_sided + 1) / (len(null) + 1),
         samples=len(null),
-        posts=counts_a.shape[1],
+        posts=sum(counts.shape[1] for counts in counts_a),
     )
 
 
@@ -177,6 +252,11 @@ def _f1(counts: Float[np.ndarray, "samples seeds 3"]) -> Float[np.ndarray, "samp
 def _mean_f1(counts: NDArray[np.integer] | NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the mean over runs of F1, for each sample."""
     return np.asarray(_f1(counts.astype(np.float64)).mean(1), dtype=np.float64)
+
+
+def _score(counts: Sequence[NDArray[np.integer]]) -> float:
+    """Return the mean over worlds of the mean F1 of the runs, on the posts as they are."""
+    return float(np.mean([_mean_f1(one.sum(1)[None])[0] for one in counts]))
 
 
 def _draw_posts(rng: np.random.Generator, size: int, num_posts: int) -> NDArray[np.float64]:
@@ -208,6 +288,18 @@ def _chunks(samples: int, num_posts: int) -> Iterator[int]:
     step = max(1, _CHUNK_CELLS // num_posts)
     for start in range(0, samples, step):
         yield min(step, samples - start)
+
+
+def _check_worlds(
+    counts_a: Sequence[NDArray[np.integer]], counts_b: Sequence[NDArray[np.integer]], samples: int
+) -> None:
+    if not counts_a or len(counts_a) != len(counts_b):
+        raise InputError(
+            f"one system has counts of {len(counts_a)} worlds, the other of {len(counts_b)}. "
+            "Evaluate both in the same worlds, and at least one."
+        )
+    for one, other in zip(counts_a, counts_b, strict=True):
+        _check(one, other, samples)
 
 
 def _check(counts_a: NDArray[np.integer], counts_b: NDArray[np.integer], samples: int) -> None:

@@ -2,42 +2,38 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from torch import nn
 from tqdm import tqdm
 
-from cache.errors import InputError, RamieError
-from model.build import Parts, load_weights, new_parts, place
-from model.checkpoint import Progress, restore, save_checkpoint
-from model.collate import Shown
-from model.data import ExampleSource, PreparedPost, Task, label_set, read_split
-from model.device import autocast, choose_device, uses_bfloat16
-from model.evaluation import evaluate_posts, opened
-from model.order import batches_of_epoch, shown_evidence, with_mismatch
-from model.run import (
-    CHECKPOINT,
-    DESCRIPTION,
-    METRICS,
-    WEIGHTS,
-    Run,
-    code_version,
-    library_versions,
-    read_run,
-    read_tensors,
-    write_atomically,
-    write_run,
-    write_tensors,
-)
+from cache.errors import InputError
+from model.beginning import Beginning, Sources, begin
+from model.build import load_weights, place, text_encoders
+from model.checkpoint import Progress, random_states, restore, save_checkpoint
+from model.data import ExampleSource, Task
+from model.device import choose_device, uses_bfloat16
+from model.evaluation import Evaluation, evaluate_posts, opened
+from model.journal import Journal, forget_after
+from model.optimizer import make_optimizer, rate_at
+from model.plan import Plan
+from model.ranks import Ranks, joined
+from model.run import CHECKPOINT, WEIGHTS, write_tensors
 from model.settings import ModelSettings, TrainSettings
+from model.step import Stepper
+from model.switches import set_switches
+from model.trackers import check_tools, open_trackers
+
+__all__ = ["TrainReport", "make_optimizer", "rate_at", "train"]
 
 _SAVE_EVERY_S: Final = 120.0
+# Dropout differs between processes: the first draws as a process alone does.
+_SEED_STEP: Final = 7919
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +45,10 @@ class TrainReport:
         best_f1: on dev, in [0, 1].
         best_epoch: which reached it, from 1; 0 if none was finished.
         steps: taken in total, over all sittings.
-        finished: False where ``stop_after`` ended it.
+        finished: False where ``stop_after`` ended it; early stopping is a way to finish.
         seconds: of this sitting.
-        posts_per_second: in training, without evaluation.
+        posts_per_second: in training, without evaluation, over all processes.
+        first: False in the processes beside the first, which have written nothing.
     """
 
     run: Path
@@ -61,6 +58,7 @@ class TrainReport:
     finished: bool
     seconds: float
     posts_per_second: float
+    first: bool = True
 
 
 def train(
@@ -70,11 +68,17 @@ def train(
     settings: TrainSettings,
     out: Path | str,
     *,
+    second: Path | str | ExampleSource | None = None,
     device: str = "auto",
     progress: bool = False,
     stop_after: int | None = None,
+    save_every_s: float = _SAVE_EVERY_S,
+    trackers: Sequence[str] = (),
 ) -> TrainReport:
     """Train on ``store`` and write the run folder ``out``; an unfinished run there is continued.
+
+    Started by ``torchrun``, the processes take each step together and the first one writes; the
+    folder must be one that all of them see.
 
     Args:
         store: folder of a store, or an open reader.
@@ -82,152 +86,106 @@ def train(
         model: the network.
         settings: the training.
         out: run folder.
+        second: a store of the other task, for a system that does both.
         device: ``auto``, ``cpu`` or ``cuda``.
         progress: show bars where the output is a terminal.
         stop_after: end after this many steps in total, with a checkpoint to go on from.
+        save_every_s: seconds between checkpoints.
+        trackers: tools of `model.trackers` that are shown figures.
 
     Raises:
         InputError: store, settings or folder do not allow it; the message says what to do.
         StoreError: the store cannot be used.
+        RamieError: a step failed (not finite, out of memory), or another process did.
     """
     folder = Path(out)
-    target = choose_device(device)
-    with opened(store) as source:
-        parts, splits = _begin(source, task, model, settings, folder, progress)
-    place(parts, target)
-    return _Training(parts, splits["train"], splits["dev"], folder, target).run(
-        progress=progress, stop_after=stop_after
-    )
-
-
-def _begin(
-    source: ExampleSource,
-    task: Task,
-    model: ModelSettings,
-    settings: TrainSettings,
-    folder: Path,
-    progress: bool,
-) -> tuple[Parts, dict[str, list[PreparedPost]]]:
-    read = {split: read_split(source, split) for split in ("train", "dev")}
-    manifest: Any = getattr(source, "manifest", None)
-    run = Run(
-        task=task,
-        labels=label_set((post.example for post in read["train"]), task),
-        visual_dim=(manifest.embedding_dim or 0) if manifest is not None else 0,
-        store=manifest.fingerprint if manifest is not None else "",
-        model=model,
-        train=settings,
-        code_version=code_version(),
-        libraries=library_versions(),
-    )
-    _check_same(folder, run)
-    parts = new_parts(run, folder)
-    write_run(folder, run)
-    posts = [(split, post) for split, all_posts in read.items() for post in all_posts]
-    prepared: dict[str, list[PreparedPost]] = {split: [] for split in read}
-    for split, post in tqdm(posts, "tokenise", unit="post", disable=None if progress else True):
-        prepared[split].append(parts.preparer.prepare(post))
-    return parts, prepared
-
-
-def _check_same(folder: Path, run: Run) -> None:
-    """Refuse to continue another training.
-
-    Raises:
-        InputError: the folder holds a run with another description.
-    """
-    if not (folder / DESCRIPTION).exists():
-        return
-    theirs, ours = read_run(folder).model_dump(mode="json"), run.model_dump(mode="json")
-    differ = sorted(_differing(ours, theirs))
-    if differ:
-        raise InputError(
-            f"{folder} holds another run: {', '.join(differ[:6])} differ. "
-            "Choose another --out folder, or delete that one."
-        )
-
-
-def _differing(ours: dict[str, Any], theirs: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    for key in sorted({*ours, *theirs}):
-        one, other = ours.get(key), theirs.get(key)
-        if isinstance(one, dict) and isinstance(other, dict):
-            yield from _differing(one, other, f"{prefix}{key}.")
-        elif one != other:
-            yield f"{prefix}{key}"
-
-
-def make_optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.AdamW:
-    """Return AdamW with one group for the text encoder and one for what starts from random."""
-    named = [(n, p) for n, p in network.named_parameters() if p.requires_grad]
-    encoder = [p for name, p in named if name.startswith("encoder.")]
-    fresh = [p for name, p in named if not name.startswith("encoder.")]
-    groups = [
-        {"params": encoder, "lr": settings.learning_rate, "peak": settings.learning_rate},
-        {"params": fresh, "lr": settings.head_learning_rate, "peak": settings.head_learning_rate},
-    ]
-    optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=True)
-    held = [id(p) for group in optimizer.param_groups for p in group["params"]]
-    # The authors' code trains with classifier and attentions outside of the optimizer.
-    assert sorted(held) == sorted(id(p) for _, p in named), "a parameter is not in one group"
-    return optimizer
-
-
-def rate_at(step: int, total: int, warmup: float) -> float:
-    """Return the share of the peak rate at ``step``: linear up, then linear down to zero."""
-    rise = max(1, round(total * warmup))
-    if step < rise:
-        return (step + 1) / rise
-    return max(0.0, (total - step) / max(1, total - rise))
+    check_tools(trackers)
+    with joined(choose_device(device).type == "cuda") as ranks:
+        progress = progress and ranks.first
+        with ranks.together():
+            target = choose_device(device, ranks.local_rank if ranks.count > 1 else None)
+            with opened(store) as first, _opened_if_any(second) as other:
+                sources = Sources(first, task, other)
+                beginning = begin(sources, model, settings, folder, ranks=ranks, progress=progress)
+            place(beginning.parts, target)
+            for encoder in text_encoders(beginning.parts.network):
+                set_switches(encoder, settings, target)
+        training = _Training(beginning, folder, target, ranks)
+        return training.run(progress, stop_after, save_every_s, trackers)
 
 
 class _Training:
-    """One training on one device."""
+    """One training, as one of its processes does it."""
 
     def __init__(
         self,
-        parts: Parts,
-        posts: list[PreparedPost],
-        dev: list[PreparedPost],
+        beginning: Beginning,
         folder: Path,
         device: torch.device,
+        ranks: Ranks,
     ) -> None:
-        self.parts, self.posts, self.dev = parts, posts, dev
-        self.folder, self.device = folder, device
+        parts = self.parts = beginning.parts
+        self.dev, self.folder = beginning.dev, folder
+        self.device, self.ranks = device, ranks
         self.settings = parts.run.train
         self.optimizer = make_optimizer(parts.network, self.settings)
-        self.bfloat16 = uses_bfloat16(self.settings.precision, device)
+        mismatch = self.settings.mismatch if parts.network.fusion.learns_consistency else 0.0
+        self.plan = Plan(beginning.train, parts.collator, self.settings, mismatch)
         self.state = Progress()
-        reads = parts.collator.reads_evidence
-        self.costs = [p.cost(joint=parts.collator.joint, reads_evidence=reads) for p in posts]
-        self.shown = shown_evidence(posts, self.settings.evidence, self.settings.seed)
-        self.steps_per_epoch = -(-len(posts) // self.settings.batch_size)
-        self.total = self.steps_per_epoch * self.settings.epochs
+        self.journal = Journal(folder, ())
 
-    def run(self, *, progress: bool, stop_after: int | None) -> TrainReport:
+    def run(
+        self,
+        progress: bool,
+        stop_after: int | None,
+        save_every_s: float,
+        trackers: Sequence[str],
+    ) -> TrainReport:
         """Train to the end, or to ``stop_after`` steps."""
-        torch.manual_seed(self.settings.seed)
-        self._resume()
+        torch.manual_seed(self.settings.seed + _SEED_STEP * self.ranks.rank)
+        with self.ranks.together():
+            self._resume()
+        with self.ranks.together():
+            self._check_position()
+            if self.ranks.first:
+                settings = self.parts.run.model_dump(mode="json")
+                opened = open_trackers(trackers, self.folder, self.state.step, settings)
+                self.journal = Journal(self.folder, opened)
+        try:
+            return self._run(progress, stop_after, save_every_s)
+        finally:
+            self.journal.close()
+
+    def _run(self, progress: bool, stop_after: int | None, save_every_s: float) -> TrainReport:
+        stepper = Stepper(
+            self.parts.network,
+            self.optimizer,
+            self.settings,
+            self.device,
+            bfloat16=uses_bfloat16(self.settings.precision, self.device),
+            ranks=self.ranks,
+        )
         self.parts.network.train()
         began, trained, posts_seen = time.monotonic(), 0.0, 0
         saved = began
-        last = self.total if stop_after is None else min(stop_after, self.total)
+        last = self.plan.total if stop_after is None else min(stop_after, self.plan.total)
         bar = tqdm(
-            total=self.total,
+            total=self.plan.total,
             initial=self.state.step,
             desc="train",
             unit="step",
             disable=None if progress else True,
         )
         with bar:
-            while self.state.step < last:
+            while self.state.step < last and not self._stops_early():
                 started = time.monotonic()
-                posts_seen += self._step()
+                posts_seen += self._step(stepper)
                 trained += time.monotonic() - started
                 bar.update()
                 self._show(bar, posts_seen / trained)
-                if self.state.step % self.steps_per_epoch == 0:
-                    self._end_epoch(progress)
-                if time.monotonic() - saved > _SAVE_EVERY_S:
+                if self.state.step % self.plan.steps_per_epoch == 0:
+                    self._end_epoch(progress, posts_seen / trained)
+                if self._is_due(time.monotonic() - saved > save_every_s):
                     self._save()
                     saved = time.monotonic()
         if posts_seen:
@@ -237,73 +195,83 @@ class _Training:
             best_f1=self.state.best_f1,
             best_epoch=self.state.best_epoch,
             steps=self.state.step,
-            finished=self.state.step == self.total,
+            finished=self.state.step == self.plan.total or self._stops_early(),
             seconds=time.monotonic() - began,
             posts_per_second=posts_seen / trained if trained else 0.0,
+            first=self.ranks.first,
         )
 
-    def _step(self) -> int:
-        """Take one step; return how many posts it saw."""
-        epoch, place = divmod(self.state.step, self.steps_per_epoch)
-        batches, shown = self._epoch(epoch)
-        indices = batches[place]
-        batch = self.parts.collator([self.posts[i] for i in indices], [shown[i] for i in indices])
-        share = rate_at(self.state.step, self.total, self.settings.warmup)
+    def _step(self, stepper: Stepper) -> int:
+        """Take one step; return how many posts it saw, over all processes."""
+        step = self.state.step
+        share = rate_at(step, self.plan.total, self.settings.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * share
-        with autocast(self.device, self.bfloat16):
-            losses = self.parts.network(batch.to(self.device))
-        loss = losses.task
-        if losses.consistency is not None:
-            loss = loss + self.settings.consistency_weight * losses.consistency
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(
-            self.parts.network.parameters(), self.settings.max_grad_norm
-        )
-        if not torch.isfinite(norm):
-            raise RamieError(
-                f"step {self.state.step + 1} has a gradient that is not finite; lower "
-                "train.learning_rate or set train.precision to float32, and train again."
-            )
-        self.optimizer.step()
-        self.state = self.state.after_step(float(losses.task.detach()))
-        return len(indices)
+        posts = len(self.plan.indices(step))
+        loss = stepper.take(self.plan.parts(step, self.ranks), posts, step + 1)
+        self.state = self.state.after_step(loss)
+        self.journal.figures(self.state.step, {"train/loss": loss, "train/rate": share})
+        return posts
 
-    def _epoch(self, epoch: int) -> tuple[list[list[int]], list[Shown]]:
-        """Return order and evidence of an epoch; remembered, because every step asks."""
-        if getattr(self, "_remembered", (None,))[0] != epoch:
-            seed = self.settings.seed
-            batches = batches_of_epoch(self.costs, self.settings.batch_size, seed, epoch)
-            mismatch = self.settings.mismatch if self.parts.collator.reads_evidence else 0.0
-            shown = with_mismatch(self.posts, self.shown, mismatch, seed, epoch)
-            self._remembered = (epoch, batches, shown)
-        return self._remembered[1], self._remembered[2]
+    def _stops_early(self) -> bool:
+        """Return whether an epoch has ended that was the last to wait for."""
+        epochs, place = divmod(self.state.step, self.plan.steps_per_epoch)
+        waited = epochs - self.state.best_epoch
+        return bool(self.settings.patience and not place and waited >= self.settings.patience)
 
-    def _end_epoch(self, progress: bool) -> None:
-        epoch = self.state.step // self.steps_per_epoch
-        evaluation = evaluate_posts(
-            self.parts,
-            self.dev,
-            "dev",
-            self.settings.evidence,
-            device=self.device,
-            progress=progress,
-        )
-        if evaluation.f1 > self.state.best_f1 or not self.state.best_epoch:
-            self.state = self.state.after_best(evaluation.f1, epoch)
+    def _end_epoch(self, progress: bool, rate: float) -> None:
+        """Evaluate in the first process, and keep the weights if they are the best so far.
+
+        Of two tasks, the mean of their F1 decides.
+        """
+        epoch = self.state.step // self.plan.steps_per_epoch
+        evaluations: list[Evaluation] = []
+        with self.ranks.together():
+            if self.ranks.first:
+                evaluations = [
+                    evaluate_posts(
+                        view,
+                        posts,
+                        "dev",
+                        self.settings.evidence,
+                        device=self.device,
+                        progress=progress,
+                    )
+                    for view, posts in self.dev
+                ]
+        mean = sum(evaluation.f1 for evaluation in evaluations) / len(self.dev)
+        (f1,) = self.ranks.totals([mean])
+        is_best = f1 > self.state.best_f1 or not self.state.best_epoch
+        if is_best:
+            self.state = self.state.after_best(f1, epoch)
+        if evaluations:
+            self._write_epoch(epoch, f1, evaluations, is_best, rate)
+        self.state = self.state.after_epoch(f1)
+
+    def _write_epoch(
+        self, epoch: int, f1: float, evaluations: list[Evaluation], is_best: bool, rate: float
+    ) -> None:
+        by_task = {f"dev_f1_{found.task}": found.f1 for found in evaluations}
+        if is_best:
             write_tensors(self.folder / WEIGHTS, dict(self.parts.network.state_dict()))
-        self._log(
+        self.journal.epoch(
             {
                 "step": self.state.step,
                 "epoch": epoch,
                 "train_loss": self.state.mean_loss,
-                "dev_f1": evaluation.f1,
+                "dev_f1": f1,
                 "best_f1": self.state.best_f1,
-                "unseen_labels": evaluation.unseen_labels,
+                "unseen_labels": {k: n for e in evaluations for k, n in e.unseen_labels.items()},
+                **(by_task if len(by_task) > 1 else {}),
             }
         )
-        self.state = self.state.after_epoch(evaluation.f1)
+        figures = {
+            "train/mean_loss": self.state.mean_loss,
+            "train/posts_per_second": rate,
+            "dev/f1": f1,
+            "dev/best_f1": self.state.best_f1,
+        }
+        self.journal.figures(self.state.step, figures)
 
     def _show(self, bar: Any, rate: float) -> None:
         if not bar.disable:
@@ -311,34 +279,43 @@ class _Training:
             text = f"loss {self.state.mean_loss:.3f}, dev F1 {dev}, {rate:.0f} posts/s"
             bar.set_postfix_str(text, refresh=False)
 
+    def _is_due(self, mine: bool) -> bool:
+        """Return what the clock of the first process says, in all."""
+        return bool(self.ranks.totals([float(mine and self.ranks.first)])[0])
+
     def _save(self) -> None:
-        save_checkpoint(
-            self.folder / CHECKPOINT, self.parts.network, self.optimizer, self.state, self.device
-        )
+        states = random_states(self.device, self.ranks)
+        with self.ranks.together():
+            if self.ranks.first:
+                save_checkpoint(
+                    self.folder / CHECKPOINT,
+                    self.parts.network,
+                    self.optimizer,
+                    self.state,
+                    self.parts.run,
+                    states,
+                )
 
     def _resume(self) -> None:
         path = self.folder / CHECKPOINT
         if path.exists():
-            tensors, note = read_tensors(path)
-            weights, self.state = restore(path, tensors, note, self.optimizer, self.device)
+            weights, self.state = restore(
+                path, self.parts.run, self.optimizer, self.device, self.ranks.rank
+            )
             load_weights(self.parts.network, weights, path)
-        self._forget_metrics_after(self.state.step)
+        if self.ranks.first:
+            forget_after(self.folder, self.state.step)
 
-    def _log(self, record: dict[str, object]) -> None:
-        with (self.folder / METRICS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record, sort_keys=True) + "\n")
-
-    def _forget_metrics_after(self, step: int) -> None:
-        """Drop lines of steps that will be taken again (the run was killed between two saves)."""
-        path = self.folder / METRICS
-        if path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines()
-            kept = [line for line in lines if _step_of(line) <= step]
-            write_atomically(path, "".join(f"{line}\n" for line in kept).encode())
+    def _check_position(self) -> None:
+        (steps,) = self.ranks.totals([float(self.state.step)])
+        if steps != self.ranks.count * self.state.step:
+            raise InputError(
+                f"the processes do not read the same {self.folder / CHECKPOINT}; choose an --out "
+                "folder on a disk that all machines share."
+            )
 
 
-def _step_of(line: str) -> int:
-    try:
-        return int(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return 1 << 62  # a line cut by a crash: drop it
+def _opened_if_any(
+    store: Path | str | ExampleSource | None,
+) -> AbstractContextManager[ExampleSource | None]:
+    return nullcontext() if store is None else opened(store)

@@ -12,7 +12,12 @@ from retrieval.asking.manner import AskingOptions
 from retrieval.building.builder import build_store
 from retrieval.building.report import BuildReport
 from retrieval.datasets import read_dataset
+from retrieval.datasets.legacy_objects import read_legacy_objects
+from retrieval.datasets.protocol import CONTAMINATED, LEGACY
+from retrieval.features.maker import FeatureMaker
+from retrieval.sight.legacy import LegacyObserver
 from retrieval.sight.observe import Observer
+from retrieval.sight.sight import PostObserver
 
 
 def build_recipe(
@@ -38,12 +43,19 @@ def build_recipe(
     for problem in dataset.problems:
         say(f"  data set: {problem}")
     observer = Observer(settings.observe)
+    seen: PostObserver = observer
+    if settings.dataset.protocol == LEGACY:
+        place, limit = settings.dataset.legacy_objects, settings.dataset.limit
+        objects = read_legacy_objects(place, dataset.examples, limit)
+        seen = LegacyObserver(observer, objects)
+        say(f"  CONTAMINATED: {CONTAMINATED}")
     return build_store(
         settings,
         store,
         dataset=dataset,
-        observer=observer,
+        observer=seen,
         providers=make_providers(settings.ask, observer),
+        features=FeatureMaker(settings.observe, observer),
         fetch_client=fetch_client(settings.ask),
         asking=asking or AskingOptions(),
         rights=recipe.rights.stated(),

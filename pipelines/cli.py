@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from cache.errors import RamieError
 from pipelines.config import RecipeError
@@ -30,7 +31,10 @@ VERBS = (
     "inspect",
     "train",
     "evaluate",
+    "explain",
     "compare",
+    "reproduce",
+    "discover",
     "predict",
     "kb",
     "sample",
@@ -90,6 +94,8 @@ def _parser(verb: str | None) -> argparse.ArgumentParser:
         "offline, train on nothing but a store.",
         epilog="Example: ramie demo    (every verb has its own --help)",
     )
+    # Its length also makes argparse leave room for the longest verb beside what it is for.
+    parser.add_argument("-V", "--version", action="version", version=f"ramie {version('ramie')}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name in VERBS:
         if verb in VERBS and verb != name:

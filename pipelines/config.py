@@ -16,6 +16,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, Field, ValidationError
 
 from cache.errors import InputError
+from model.discovery.settings import DiscoverSettings
 from model.settings import ModelSettings, TrainSettings
 from retrieval.settings import (
     AskSettings,
@@ -61,6 +62,8 @@ class Recipe(Settings):
         name: names the default store folder, ``data/stores/NAME``.
         rights: whose the store's content is.
         shard_size: posts in one shard.
+        partner_store: a store of the other task, for ``model.fusion = "joint"``; made by another
+            recipe with the same ``observe.encoder``.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
@@ -70,8 +73,10 @@ class Recipe(Settings):
     curate: CurateSettings = CurateSettings()
     rights: RightsSettings = RightsSettings()
     shard_size: int = 256
+    partner_store: Path | None = None
     model: ModelSettings = ModelSettings()
     train: TrainSettings = TrainSettings()
+    discover: DiscoverSettings = DiscoverSettings()
 
     def build_settings(self) -> BuildSettings:
         """Return the half that decides the store."""
@@ -82,6 +87,10 @@ class Recipe(Settings):
             curate=self.curate,
             shard_size=self.shard_size,
         )
+
+    def second_store(self) -> Path | None:
+        """Return the store of the other task where the model does both, else None."""
+        return self.partner_store if self.model.fusion == "joint" else None
 
     def store_path(self) -> Path:
         """Return the folder that a build writes to unless told otherwise."""

@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cache import open_store, verify_store
-from cache.errors import StoreDamaged
+from cache.errors import InputError, StoreDamaged
 from pipelines.building import build_recipe
-from pipelines.comparison import compare, systems_of, table
+from pipelines.comparing.compare import Grid, compare
+from pipelines.comparing.places import one_place
+from pipelines.comparing.systems import blocks_of
 from pipelines.config import Recipe, load_recipe
 from pipelines.page.page import write_page
 from pipelines.sample.world import generate_world
@@ -66,11 +68,13 @@ def _one_task(recipe: Recipe, out: Path, say: Say) -> list[str]:
         write_page(reader, page, example_ids=None, limit=30, seed=0)
     say(f"4/4  {recipe.name}: train and test")
     runs = out / "runs" / recipe.name
-    systems = systems_of(("text_only", "synthesis"), controls=False)
-    rows = compare(
-        recipe, store, runs, systems=systems, seeds=_SEEDS, say=lambda s: say(f"     {s}")
-    )
-    return [*_result(recipe, table(rows, _SEEDS, "test"), (page, runs / "compare.json")), ""]
+    blocks = blocks_of(("text_only", "synthesis"), recipe=recipe)
+    place = one_place(recipe, store, runs, say=say)
+    grid = Grid(recipe, tuple(blocks), (place,), _SEEDS, runs)
+    done = compare(grid, say=lambda said: say(f"     {said}"))
+    if done.failures:
+        raise InputError(f"{done.failures[0].name} failed: {done.failures[0]}")
+    return [*_result(recipe, done.table(), (page, runs / "compare.json")), ""]
 
 
 def _counted(report: BuildReport) -> str:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from cache import Recordings, open_store
 from cache.errors import InputError, StoreError
+from cache.reader import features_of
 from cache.records import Evidence, Example, Post, StoredExample
-from model.data import check_post
+from model.data import Task, check_post
 from model.predictor import Prediction, load_run
+from model.run import Run, read_run
 from pipelines.config import Recipe
 from pipelines.options import note
 from pipelines.runs import recipe_of_run
@@ -20,6 +22,7 @@ from retrieval.asking.manner import Manner
 from retrieval.building.builder import RECORDINGS, make_fetcher
 from retrieval.building.gather import Gatherer, Seen
 from retrieval.building.reference import reference_ids
+from retrieval.features.maker import FeatureMaker
 from retrieval.settings import LOCAL_PROVIDERS, AskSettings
 from retrieval.sight.observe import Observer
 from retrieval.sight.photos import Photo, load_photo
@@ -37,7 +40,7 @@ class Answer:
     evidence: tuple[Evidence, ...]
 
     def weighed(self) -> list[tuple[float, Evidence]]:
-        """Return the evidence with its share of attention, most first."""
+        """Return the evidence with its weight (attention times gate), most first."""
         pairs = zip(self.prediction.evidence_weights, self.evidence, strict=True)
         return sorted(pairs, key=lambda pair: -pair[0])
 
@@ -80,11 +83,23 @@ def predict_post(
     """
     recipe, store = recipe_of_run(run)
     recipe = _with_trusted_providers(recipe, ask)
-    predictor = load_run(run, device=device)
+    predictor = load_run(run, task=_task(read_run(run), post), device=device)
     check_post(post, predictor.run.task)
     photo = load_photo(image) if image is not None else None
-    stored = retrieve(recipe, store, post, photo)
-    return Answer(post, predictor.predict([stored])[0], stored.evidence)
+    observer = Observer(recipe.observe)
+    stored = retrieve(recipe, store, post, photo, observer)
+    maker = FeatureMaker(recipe.observe, observer)
+    media = None if photo is None else photo.media
+    arrays = maker.of_post(predictor.parts.collator.needs, stored, media)
+    features = features_of(stored)._replace(arrays=arrays)
+    return Answer(post, predictor.predict([features])[0], stored.evidence)
+
+
+def _task(run: Run, post: Post) -> Task | None:
+    """Return which task a run that does both is to do: relations, where mentions are given."""
+    if run.second is None:
+        return None
+    return "entities" if post.head is None else "relations"
 
 
 def _with_trusted_providers(recipe: Recipe, ask: AskSettings | None) -> Recipe:
@@ -103,7 +118,9 @@ def _with_trusted_providers(recipe: Recipe, ask: AskSettings | None) -> Recipe:
     return recipe
 
 
-def retrieve(recipe: Recipe, store: Path, post: Post, photo: Photo | None) -> StoredExample:
+def retrieve(
+    recipe: Recipe, store: Path, post: Post, photo: Photo | None, observer: Observer
+) -> StoredExample:
     """Return ``post`` as a store built with ``recipe`` would hold it.
 
     Args:
@@ -112,8 +129,8 @@ def retrieve(recipe: Recipe, store: Path, post: Post, photo: Photo | None) -> St
             evidence is compared with. It is only read.
         post: the new post.
         photo: its photo.
+        observer: with the models of the recipe.
     """
-    observer = Observer(recipe.observe)
     status = "ok" if photo is not None else "none"
     observation = observer.observe([post], [photo], [status])[0]
     ask = recipe.ask
@@ -165,9 +182,12 @@ def describe(answer: Answer, num_evidence: int) -> str:
     elif not answer.prediction.entities:
         lines.append("  no entity found")
     lines += ["", f"evidence that weighed most (of {len(answer.evidence)} kept)"]
-    for weight, evidence in answer.weighed()[:num_evidence]:
+    weighed = answer.weighed()
+    # Gates let little of any one item in, so bars are against the heaviest.
+    heaviest = max((weight for weight, _ in weighed), default=0.0) or 1.0
+    for weight, evidence in weighed[:num_evidence]:
         hit = evidence.hit
-        bar = "#" * round(weight * _BAR_WIDTH)
+        bar = "#" * round(weight / heaviest * _BAR_WIDTH)
         what = hit.text or hit.title or hit.document_id
         short = what if len(what) <= _TEXT_SHOWN else what[: _TEXT_SHOWN - 1] + "…"
         lines.append(f"  {weight:5.2f} {bar:<{_BAR_WIDTH}} {hit.level} {hit.modality}: {short}")

@@ -70,12 +70,11 @@ def _beside(store: Path) -> Iterator[Path]:
 def _take_over(store: Path, made: Path, manifest: Manifest | None) -> None:
     """Give the new folder all that is sound, so that only the rest is built."""
     if manifest is not None:
-        for shard in manifest.shards:
-            for entry in shard.files.values():
-                try:
-                    _link(check_bytes(store, entry), made / entry.path)
-                except StoreError:
-                    continue
+        for entry in manifest.files:
+            try:
+                _link(check_bytes(store, entry), made / entry.path)
+            except StoreError:
+                continue
         write_manifest(made, manifest)
     for path, table in segments(store / RECORDINGS):
         if not check_recorded(path, table).problems:

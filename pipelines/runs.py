@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Final
 
@@ -14,11 +15,16 @@ from pipelines.config import Recipe
 
 RECIPE_FILE: Final = "recipe.json"
 _MOST_BYTES: Final = 16 << 20
+_GIT_SECONDS: Final = 10
 
 
 def write_recipe(run: Path, recipe: Recipe, store: Path) -> None:
     """Write the recipe and the store's place, so that evaluate and predict need neither named."""
-    content = {"recipe": recipe.model_dump(mode="json"), "store": str(store)}
+    content = {
+        "recipe": recipe.model_dump(mode="json"),
+        "store": str(store),
+        "commit": code_commit(),
+    }
     write_atomically(run / RECIPE_FILE, json.dumps(content, indent=2).encode())
 
 
@@ -42,6 +48,37 @@ def recipe_of_run(run: Path) -> tuple[Recipe, Path]:
         raise InputError(f"{path} is damaged ({error}). Train the run again.") from error
     _refuse_own_weights(run, recipe)
     return recipe, store
+
+
+def commit_of_run(run: Path) -> str:
+    """Return the commit that a finished run was trained by; empty where it is not known."""
+    try:
+        with (run / RECIPE_FILE).open("rb") as file:
+            commit = json.loads(file.read(_MOST_BYTES))["commit"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    return commit if isinstance(commit, str) else ""
+
+
+def code_commit() -> str:
+    """Return the commit of this checkout, with ``+`` if files differ; empty outside of one."""
+    try:
+        found = [
+            subprocess.run(
+                ["git", "-C", str(Path(__file__).parent), *command],
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=_GIT_SECONDS,
+            ).stdout.strip()
+            for command in (
+                ["rev-parse", "--short=10", "HEAD"],
+                ["status", "--porcelain", "--untracked-files=no"],
+            )
+        ]
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return found[0] + ("+" if found[1] else "")
 
 
 def _refuse_own_weights(run: Path, recipe: Recipe) -> None:

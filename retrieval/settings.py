@@ -11,7 +11,7 @@ from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from cache.records import Level, Modality
+from cache.records import FeatureSet, Level, Modality
 
 
 class Settings(BaseModel):
@@ -29,6 +29,11 @@ class DatasetSettings(Settings):
         root: folder of the data set (a machine fact: the posts' content is what is fingerprinted).
         photos: folder of the photos; None means the reader's usual place under ``root``.
         limit: at most this many posts of each split, in file order; None reads all.
+        protocol: which version of the data set, where several are about: ``original`` or
+            ``refined`` labels of Twitter-2015, ``clean`` (regions of one's own) or
+            ``legacy-objects`` (contaminated) for MNRE. It is checked against the posts where they
+            tell; None leaves it to them.
+        legacy_objects: the published objects, for that protocol (a machine fact).
     """
 
     reader: Literal["twitter", "mnre", "jsonl"]
@@ -36,6 +41,8 @@ class DatasetSettings(Settings):
     root: Path
     photos: Path | None = None
     limit: int | None = Field(default=None, ge=1)
+    protocol: Literal["original", "refined", "clean", "legacy-objects"] | None = None
+    legacy_objects: Path | None = None
 
 
 class ObserveSettings(Settings):
@@ -50,6 +57,10 @@ class ObserveSettings(Settings):
         encoder_weights: open_clip ``pretrained`` tag or file; empty for ``local-dir:``.
         dtype: of weights and arithmetic in detector and encoder.
         batch_size: posts, crops or texts in one forward pass.
+        features: feature sets that the store gets beside what is always seen, for the systems
+            that read them; a store may be given more of them later.
+        parser: of ``parse``: ``chain`` (the head of each token is the one before it) or
+            ``spacy:NAME``, a pipeline that is installed.
     """
 
     detector: Literal["yolo", "none"] = "yolo"
@@ -60,6 +71,9 @@ class ObserveSettings(Settings):
     encoder_weights: str = "laion2b_s34b_b79k"
     dtype: Literal["float32", "bfloat16"] = "float32"
     batch_size: int = Field(default=8, ge=1)
+    features: tuple[FeatureSet, ...] = ()
+    # By name alone: a path would run what a stranger's folder registers.
+    parser: str = Field(default="chain", pattern=r"^(chain|spacy:[A-Za-z][A-Za-z0-9_]*)$")
 
 
 class PoliteSettings(Settings):

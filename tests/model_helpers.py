@@ -9,16 +9,19 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
 import transformers
+from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from cache.reader import Features, features_of
 from cache.records import (
     Evidence,
     Example,
+    FeatureSet,
     Hit,
     Level,
     Modality,
@@ -30,7 +33,8 @@ from cache.records import (
     Vector,
 )
 from model.build import Parts, new_parts
-from model.run import Run
+from model.fusion import needs_of
+from model.run import FeatureShape, Run
 from model.settings import ModelSettings, TrainSettings
 
 VISUAL_DIM = 6
@@ -112,6 +116,12 @@ def evidence(
     return Evidence(hit, rank, 1.0)
 
 
+SHAPES: dict[FeatureSet, FeatureShape] = {
+    "grid": FeatureShape(dims=(5,)),
+    "pyramid": FeatureShape(dims=(4, 14), stages=(2, 3, 4, 5)),
+    "parse": FeatureShape(),
+    "region_graph": FeatureShape(),
+}
 ALL_STREAMS = (
     evidence("image", "text", 0, "velora is a river", 1),
     evidence("image", "image", 0, seed=2),
@@ -151,7 +161,11 @@ class MemoryStore:
 
     def __init__(self, examples: Sequence[StoredExample], visual_dim: int = VISUAL_DIM) -> None:
         self.posts = {e.example.post.example_id: features_of(e) for e in examples}
-        self.manifest = SimpleNamespace(embedding_dim=visual_dim, fingerprint="f" * 64)
+        self.arrays = {e.example.post.example_id: arrays_of(e) for e in examples}
+        sets = {name: SimpleNamespace(**dict(shape)) for name, shape in SHAPES.items()}
+        self.manifest = SimpleNamespace(
+            embedding_dim=visual_dim, fingerprint="f" * 64, feature_sets=sets
+        )
 
     def example_ids(self, split: str | None = None) -> tuple[str, ...]:
         return tuple(
@@ -162,6 +176,29 @@ class MemoryStore:
 
     def features(self, example_id: str) -> Features:
         return self.posts[example_id]
+
+    def array(self, name: FeatureSet, example_id: str) -> NDArray[Any] | None:
+        return self.arrays[example_id].get(name)
+
+
+def arrays_of(example: StoredExample) -> dict[FeatureSet, NDArray[Any]]:
+    """Return what every feature set holds of a post: of its photo only where it has one."""
+    seen = example.observation
+    chance = np.random.default_rng(sum(seen.post.example_id.encode()))
+    tokens, regions = len(seen.post.tokens), len(seen.regions)
+    arrays: dict[FeatureSet, NDArray[Any]] = {
+        "parse": np.array([token // 2 if token else -1 for token in range(tokens)], np.int16)
+    }
+    if seen.photo_key is not None:
+        arrays["grid"] = chance.normal(size=(9, 5)).astype(np.float16)
+        arrays["pyramid"] = chance.normal(size=(1 + regions, 4, 14)).astype(np.float16)
+        arrays["region_graph"] = chance.integers(0, 64, (regions, regions)).astype(np.uint8)
+    return arrays
+
+
+def whole_features(example: StoredExample) -> Features:
+    """Return the features of a post with what every feature set holds of it."""
+    return features_of(example)._replace(arrays=arrays_of(example))
 
 
 def model_settings(**changes: object) -> ModelSettings:
@@ -194,12 +231,14 @@ def make_parts(
 
     Weights that start at zero are filled with noise, or a test could not tell what they do.
     """
+    settings = model_settings(**changes)
     run = Run(
         task=task,
         labels=tuple(labels),
         visual_dim=visual_dim,
+        shapes={name: SHAPES[name] for name in needs_of(settings.fusion)},
         store="",
-        model=model_settings(**changes),
+        model=settings,
         train=train_settings(seed=seed),
         code_version="test",
         libraries={},
@@ -208,7 +247,7 @@ def make_parts(
     noise = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in parts.network.named_parameters():
-            if not name.startswith("encoder."):
+            if parameter.requires_grad and not name.startswith("encoder."):
                 parameter.add_(0.1 * torch.randn(parameter.shape, generator=noise))
     parts.network.eval()
     return parts

@@ -121,7 +121,7 @@ def test_another_training_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     store = small_store()
     train(store, "entities", model_settings(), train_settings(), tmp_path, stop_after=1)
 
-    with pytest.raises(InputError, match=r"another run: train\.seed differ"):
+    with pytest.raises(InputError, match=r"another run: train\.seed 1 -> 2 "):
         train(store, "entities", model_settings(), train_settings(seed=2), tmp_path)
 
 

@@ -114,12 +114,11 @@ class _Repair:
         building = (self.root / JOURNAL_NAME).is_file()
         for path in list(stranger_paths(self.root, manifest, building=building)):
             self.set_aside(path)
-        for shard in manifest.shards:
-            for entry in shard.files.values():
-                try:
-                    check_bytes(self.root, entry)
-                except StoreDamaged:
-                    self._bring(Wanted(entry.path, entry.size_bytes, entry.sha256), keep=True)
+        for entry in manifest.files:
+            try:
+                check_bytes(self.root, entry)
+            except StoreDamaged:
+                self._bring(Wanted(entry.path, entry.size_bytes, entry.sha256), keep=True)
         self._recordings()
         self._write(CARD_NAME, data_card(manifest).encode())
         self._write(MANIFEST_NAME, manifest_bytes(manifest))
@@ -170,7 +169,7 @@ class _Repair:
         found: list[tuple[bool, float, Manifest]] = []
         for copy in self._places():
             for other in manifests_in(copy):
-                named = {f.path for shard in other.shards for f in shard.files.values()}
+                named = {file.path for file in other.files}
                 share = len(named & here) / max(len(named | here), 1)
                 found.append((card_fits(card, other), share, other))
         fits, share, best = max(found, key=lambda one: one[:2], default=(False, 0.0, None))

@@ -12,14 +12,14 @@ from typing import Final
 from cache.files import TEMPORARY
 from cache.manifest import MANIFEST_NAME, SHARD_PATH, Manifest
 from cache.recording.segments import segments
-from cache.schema import TABLES
+from cache.schema import FOLDERS
 from cache.writing.complete import CARD_NAME
 from cache.writing.journal import JOURNAL_NAME
 from cache.writing.lock import LOCK_NAME
 
 RECORDINGS: Final = "recordings"
 LOCAL: Final = "local"
-_FOLDERS: Final = (*TABLES, RECORDINGS, LOCAL)
+_FOLDERS: Final = (*FOLDERS, RECORDINGS, LOCAL)
 # The last one tells who cannot list a folder which recordings a pushed store has.
 _TOP: Final = (MANIFEST_NAME, CARD_NAME, JOURNAL_NAME, LOCK_NAME, "recordings.json")
 # People may leave a note or a report beside the data; everything else is a stranger.
@@ -35,7 +35,7 @@ def strangers(root: Path, manifest: Manifest) -> Iterator[str]:
             yield f"{path} is not a folder. Replace it with the folder itself."
         elif path.parent == root and path.name in _TOP:
             yield f"{path} is not a regular file. Replace it with the file itself."
-        elif path.parent.name in TABLES:
+        elif path.parent.name in FOLDERS:
             yield f"{path} is not in the manifest. {_WAY_OUT}"
         elif path.parent.name == RECORDINGS:
             yield f"{path} is no recording. {_WAY_OUT}"
@@ -59,10 +59,10 @@ def stranger_paths(root: Path, manifest: Manifest, *, building: bool) -> Iterato
             continue
         elif (path.name not in _TOP and path.suffix not in _NOTES) or not _is(path, stat.S_IFREG):
             yield path
-    named = {file.path for shard in manifest.shards for file in shard.files.values()}
-    for table in TABLES:
-        for path in _inside(root / table):
-            relative = f"{table}/{path.name}"
+    named = {file.path for file in manifest.files}
+    for folder in FOLDERS:
+        for path in _inside(root / folder):
+            relative = f"{folder}/{path.name}"
             unfinished = path.name.startswith(TEMPORARY) or SHARD_PATH.fullmatch(relative)
             if relative not in named and not (building and unfinished):
                 yield path

@@ -16,6 +16,11 @@ from tqdm import tqdm
 from cache.checking.consequences import consequence
 from cache.checking.strangers import RECORDINGS, is_being_written, strangers
 from cache.checking.verify_ends import card_problems, manifest_problems
+from cache.checking.verify_features import (
+    FeatureFindings,
+    check_feature_file,
+    feature_files,
+)
 from cache.checking.verify_findings import Look, ShardFindings
 from cache.checking.verify_places import elsewhere, twice
 from cache.checking.verify_recordings import SegmentFindings, check_recorded, unrecorded
@@ -94,7 +99,7 @@ def _verify_once(root: Path, look: Look | None, progress: bool) -> VerifyReport:
     except StoreMismatch as error:
         return VerifyReport((str(error),), {})
     recorded = segments(root / RECORDINGS)
-    num_files = len(manifest.shards) + len(recorded)
+    num_files = len(manifest.shards) * (1 + len(manifest.feature_sets)) + len(recorded)
     with (
         ThreadPoolExecutor(THREADS) as pool,
         tqdm(total=num_files, desc="verifying", disable=None if progress else True) as bar,
@@ -102,8 +107,11 @@ def _verify_once(root: Path, look: Look | None, progress: bool) -> VerifyReport:
         check = partial(check_shard, root, withheld=manifest.withheld, look=look)
         shards = _each(pool, bar, check, manifest.shards)
         read = _each(pool, bar, lambda one: check_recorded(*one), recorded)
-    problems = [
-        *shard_problems(root, manifest, shards),
+        problems = shard_problems(root, manifest, shards)
+        files = feature_files(root, manifest, posts_sound=not problems)
+        arrays = _each(pool, bar, partial(check_feature_file, root), files)
+    problems += [
+        *(problem for one in arrays for problem in one.problems),
         *manifest_problems(root, manifest),
         *card_problems(root, manifest),
         *strangers(root, manifest),
@@ -112,7 +120,7 @@ def _verify_once(root: Path, look: Look | None, progress: bool) -> VerifyReport:
     lacking: list[str] = []
     if (root / RECORDINGS).is_dir():
         lacking = unrecorded(root / RECORDINGS, read, shards)
-    counts = _counts(manifest, shards, read)
+    counts = _counts(manifest, [*shards, *arrays], read)
     return VerifyReport((*problems, *lacking), counts, bool(lacking))
 
 
@@ -151,7 +159,9 @@ def shard_problems(root: Path, manifest: Manifest, shards: Sequence[ShardFinding
 
 
 def _counts(
-    manifest: Manifest, shards: Sequence[ShardFindings], read: Sequence[SegmentFindings]
+    manifest: Manifest,
+    shards: Sequence[ShardFindings | FeatureFindings],
+    read: Sequence[SegmentFindings],
 ) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for found in shards:

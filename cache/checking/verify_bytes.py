@@ -34,7 +34,7 @@ def verify_bytes(path: Path | str, *, progress: bool = False) -> VerifyReport:
         manifest = read_manifest(root)
     except StoreError as error:
         return VerifyReport((str(error),), {})
-    files = [file for shard in manifest.shards for file in shard.files.values()]
+    files = manifest.files
     recorded = segments(root / RECORDINGS)
     checks: list[Callable[[], object]] = [partial(check_bytes, root, file) for file in files]
     checks += [partial(check_segment, segment) for segment, _ in recorded]

@@ -13,12 +13,11 @@ from pydantic import JsonValue
 
 from cache.manifest import Manifest, differing_keys, value_at
 from cache.operations.diff_hits import HitChange, hit_changes
-from cache.operations.post_rows import ROW_TABLES
 from cache.operations.source import Claim, Source
 from cache.reading.parquet_reader import ParquetReader
 from cache.recording.recordings import Recordings
 from cache.recording.segments import segments
-from cache.schema import SharedTable
+from cache.schema import ROW_TABLES, SharedTable
 
 Aspect = Literal["inputs", "labels", "split", "photo", "seen", "evidence", "dropped"]
 ASPECTS: Final[tuple[Aspect, ...]] = (
@@ -55,8 +54,8 @@ class StoreDiff:
     Attributes:
         fingerprints: of the manifests.
         settings: values of the identity that differ, by dotted key.
-        stated: rights by subject (``rights.posts``), what is withheld, unfinished posts, counters
-            and number of shards, where they differ.
+        stated: rights by subject (``rights.posts``), what is withheld, unfinished posts, counters,
+            number of shards, and what made each feature set, where they differ.
         only: ids of the posts that only one has.
         aspects: ids of the posts that both have and of which something changed, by what changed.
         hits: how many hits changed, by change, stream and provider.
@@ -135,6 +134,7 @@ def _statements(manifest: Manifest) -> dict[str, JsonValue]:
         "unfinished": [*sorted(manifest.unfinished)],
         "counters": dict(manifest.counters),
         "shards": len(manifest.shards),
+        "feature_sets": {str(n): one.source for n, one in manifest.feature_sets.items()},
     }
 
 

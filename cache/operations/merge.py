@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from pydantic import JsonValue
 
 from cache.manifest import Manifest, ShardEntry, differing_keys
+from cache.operations.carry_features import Carried, carry_features
 from cache.operations.merge_builds import SameBuild
 from cache.operations.merge_conflicts import Conflict, Prefer
 from cache.operations.merge_plan import MergePlan, plan_merge
@@ -19,6 +20,7 @@ from cache.operations.merge_shards import MergedShards
 from cache.operations.rewrite import new_store
 from cache.operations.source import Source
 from cache.recording.recordings import Recordings
+from cache.records import FeatureSet
 from cache.tables.counters import COUNTED, count_shards
 from cache.writing.complete import Stated, complete
 from cache.writing.tidy import remove_leftovers
@@ -39,6 +41,7 @@ class MergeReport:
         conflicts: posts that several stores had, by id.
         finished: ids of posts that some stores had left unfinished and another had not.
         num_answers: recorded answers of all stores together.
+        left_out: feature sets that some stores have and the merged one has not, with the reason.
     """
 
     manifest: Manifest
@@ -48,6 +51,7 @@ class MergeReport:
     conflicts: tuple[Conflict, ...]
     finished: tuple[str, ...]
     num_answers: int
+    left_out: Mapping[FeatureSet, str] = field(default_factory=dict)
 
 
 def _equal(one: Mapping[str, JsonValue], other: Mapping[str, JsonValue]) -> bool:
@@ -100,7 +104,8 @@ def merge_stores(
             entries.append(shards.write(index, planned))
             done(index + 1, len(plan.shards))
         merge_recordings((path / _RECORDINGS for path in stores), out / _RECORDINGS)
-        manifest = _complete(out, shards, plan, entries)
+        carried = carry_features([(one.path, one.manifest) for one in sources], out, entries)
+        manifest = _complete(out, shards, plan, entries, carried)
     with Recordings(out / _RECORDINGS) as book:
         num_answers = len(book)
     return MergeReport(
@@ -111,11 +116,16 @@ def merge_stores(
         conflicts=tuple(plan.conflicts),
         finished=tuple(plan.finished),
         num_answers=num_answers,
+        left_out=carried.left_out,
     )
 
 
 def _complete(
-    out: Path, shards: MergedShards, plan: MergePlan, entries: Sequence[ShardEntry]
+    out: Path,
+    shards: MergedShards,
+    plan: MergePlan,
+    entries: Sequence[ShardEntry],
+    carried: Carried,
 ) -> Manifest:
     sources = shards.sources
     stated = Stated(
@@ -123,6 +133,7 @@ def _complete(
         _rights(sources),
         shards.withheld,
         _original(sources) if shards.withheld else "",
+        carried.entries,
     )
     manifest = complete(out, plan.identity, entries, stated)
     remove_leftovers(out, manifest)

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Collection, Iterable, Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -14,14 +14,8 @@ import pyarrow as pa
 from cache.checking.plausible import check_region_index, whole
 from cache.checking.verify_rows import check_keys
 from cache.errors import StoreDamaged
-from cache.schema import SCHEMAS, Table
+from cache.schema import ROW_TABLES, SCHEMAS, Table
 from cache.tables.decode import decode_dropped, decode_evidence, decode_examples
-
-ROW_TABLES: Final[tuple[Literal["examples", "evidence", "dropped"], ...]] = (
-    "examples",
-    "evidence",
-    "dropped",
-)
 
 # What a post is, what people say of it, and what was seen in it; the last is never withheld.
 INPUTS: Final = ("tokens", "head", "tail")

@@ -17,7 +17,6 @@ from cache.keys import content_key, is_content_key
 from cache.manifest import read_manifest
 from cache.operations.post_rows import (
     LABELS,
-    ROW_TABLES,
     SEEN,
     Rows,
     check_rows,
@@ -29,7 +28,7 @@ from cache.reading.shard_cache import ShardCache
 from cache.reading.texts import TextFinder
 from cache.recording.asked_at import believable, latest_now
 from cache.records import Media
-from cache.schema import TABLES, SharedTable, Table
+from cache.schema import ROW_TABLES, TABLES, SharedTable, Table
 from cache.tables.decode import decode_media
 from cache.tables.shards import check_size
 

@@ -13,10 +13,9 @@ from cache.errors import StoreDamaged
 from cache.keys import is_content_key
 from cache.manifest import Manifest, ShardEntry
 from cache.operations.rewrite import replaced, whole_table
-from cache.schema import CONTENT_COLUMN, SharedTable, Table
+from cache.schema import CONTENT_COLUMN, ROW_TABLES, SharedTable, Table
 from cache.writing.ledger import Ledger
 
-_OF_POSTS: Final[tuple[Table, ...]] = ("examples", "evidence", "dropped")
 _NAMED_BY: Final[dict[SharedTable, tuple[str, ...]]] = {
     "texts": ("text_key",),
     "media": ("photo_key", "media_key"),
@@ -45,7 +44,7 @@ class Subset:
             StoreDamaged: the store is not what its manifest promises.
         """
         tables: dict[Table, pa.Table] = {}
-        for table in _OF_POSTS:
+        for table in ROW_TABLES:
             rows = self._whole(shard, table)
             tables[table] = rows.filter(pc.is_in(rows["example_id"], self._names))
         contents: dict[Table, pa.Table] = {}

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from cache.errors import InputError
 from cache.manifest import FileEntry, Manifest, ShardEntry, read_manifest
+from cache.operations.carry_features import carry_features
 from cache.operations.rewrite import copy_file, new_store, replaced, whole_table, write_table
 from cache.schema import CONTENT_COLUMN, TABLES, Table
 from cache.tables.shards import open_shard
@@ -31,8 +32,9 @@ def withhold_store(
 ) -> Manifest:
     """Write a copy of ``store`` that lacks posts, images, or what some providers say.
 
-    Recordings are no part of the copy. What a post is (id, split, keys, embeddings, regions) and
-    all of its evidence stays; so does a text that quotes a post, for somebody else published it.
+    Recordings are no part of the copy. What a post is (id, split, keys, embeddings, regions), its
+    feature sets and all of its evidence stay; so does a text that quotes a post, for somebody
+    else published it.
 
     Args:
         store: a finished store; every byte that is copied is compared with its manifest.
@@ -61,7 +63,9 @@ def withhold_store(
             files = {table: owner.copy(out, shard, table) for table in TABLES}
             shards.append(shard.model_copy(update={"files": files}))
         whole = manifest.original if manifest.withheld else manifest.fingerprint
-        stated = Stated(owner.counters(), manifest.rights, withheld, whole)
+        # Numbers that were computed, as embeddings are; none of their keys needs what is left out.
+        features = carry_features([(store, manifest)], out, shards).entries
+        stated = Stated(owner.counters(), manifest.rights, withheld, whole, features)
         result = complete(out, manifest.identity, shards, stated)
         remove_leftovers(out, result)
     return result

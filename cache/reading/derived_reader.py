@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from cache.closing import Closing
 from cache.errors import InputError, StoreChanged, StoreDamaged, StoreError, StoreMismatch
+from cache.feature_keys import Array
 from cache.manifest import Manifest
 from cache.reader import Features
 from cache.reading.derive import find_or_derive
@@ -20,7 +21,7 @@ from cache.reading.derived_images import DerivedImages, fill_images
 from cache.reading.packing import pack, unpack_features, unpack_record
 from cache.reading.parquet_reader import ParquetReader
 from cache.reading.warm import warm
-from cache.records import Dropped, Media, StoredExample
+from cache.records import Dropped, FeatureSet, Media, StoredExample
 
 _log = logging.getLogger(__name__)
 
@@ -89,6 +90,10 @@ class DerivedReader(Closing):
     def dropped(self, example_id: str) -> tuple[Dropped, ...]:
         """Return the hits that curation did not keep."""
         return self._shards.dropped(example_id)
+
+    def array(self, name: FeatureSet, example_id: str) -> Array | None:
+        """Return a post's array of a feature set, or None; read from the set's own files."""
+        return self._shards.arrays.of_post(name, example_id, self.read)
 
     def media(self, key: str) -> Media:
         """Return an image, its bytes compared with their hash."""

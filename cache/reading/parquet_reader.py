@@ -10,12 +10,22 @@ from typing import Any
 from cache.checking.plausible import MOST_HITS, check_amount, check_region_index
 from cache.closing import Closing
 from cache.errors import InputError, StoreChanged, StoreDamaged, StoreWithheld
+from cache.feature_keys import Array
 from cache.keys import content_key
 from cache.manifest import Manifest, read_manifest
 from cache.reader import Features, features_of
 from cache.reading.changed import check_unchanged, unless_changed
+from cache.reading.feature_arrays import FeatureArrays
 from cache.reading.shard_cache import ShardCache
-from cache.records import Dropped, Evidence, Media, Observation, StoredExample
+from cache.records import (
+    Dropped,
+    Evidence,
+    Example,
+    FeatureSet,
+    Media,
+    Observation,
+    StoredExample,
+)
 from cache.schema import Table
 from cache.tables.shards import check_size
 
@@ -25,15 +35,21 @@ class ParquetReader(Closing):
 
     Sizes of all files are compared on opening, the SHA-256 of a file when it is first read.
 
+    Attributes:
+        path: folder of the store.
+        arrays: its feature sets.
+
     Raises:
         StoreDamaged: there is no manifest, or files are missing or of another size.
         StoreMismatch: the store follows another schema.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, features: bool = True) -> None:
+        """Open the store at ``path``; without ``features``, whatever lies there of its sets."""
         self.path = Path(path)
-        self._manifest = _current_manifest(self.path)
+        self._manifest = _current_manifest(self.path, features)
         self._cache = ShardCache(self.path, self._manifest)
+        self.arrays = FeatureArrays(self.path, self._manifest)
         self._homes: dict[str, tuple[int, int]] | None = None
         self._splits: dict[str, str] = {}
         self._ranges: dict[tuple[Table, int], dict[str, tuple[int, int]]] = {}
@@ -75,6 +91,15 @@ class ParquetReader(Closing):
             self._check_regions(observation, items)
         return tuple(items)
 
+    def array(self, name: FeatureSet, example_id: str) -> Array | None:
+        """Return a post's array of a feature set, or None; see `StoreReader`."""
+        return self.arrays.of_post(name, example_id, self.post)
+
+    def post(self, example_id: str) -> StoredExample:
+        """Return what the store keeps of a post but its hits."""
+        index, row = self._home(example_id)
+        return _without_hits(*self._cache.rows("examples", index, row, row + 1)[0])
+
     def media(self, key: str) -> Media:
         """Return an image, its bytes compared with its key; see `StoreReader`."""
         index, row = self._find_media(key)
@@ -109,6 +134,10 @@ class ParquetReader(Closing):
             for example, seen, sha256 in examples
         ]
 
+    def shard_posts(self, index: int) -> list[StoredExample]:
+        """Return all posts of one shard in order, without their hits."""
+        return [_without_hits(*row) for row in self._cache.all_rows("examples", index)]
+
     def shard_media(self, index: int) -> Iterator[Media]:
         """Yield the images whose bytes one shard holds, compared with their keys."""
         for item, stored_in in self._cache.all_rows("media", index):
@@ -124,6 +153,7 @@ class ParquetReader(Closing):
     def close(self) -> None:
         """Let the files go; a second call does nothing."""
         self._cache.close()
+        self.arrays.close()
 
     def __getstate__(self) -> tuple[Path, Manifest]:
         """Keep path and manifest: another process opens its own files, but of the same store."""
@@ -212,12 +242,17 @@ class ParquetReader(Closing):
         return self._media_homes[key]
 
 
-def _current_manifest(root: Path) -> Manifest:
+def _without_hits(example: Example, seen: Observation, sha256: str) -> StoredExample:
+    return StoredExample(example, seen, (), sha256)
+
+
+def _current_manifest(root: Path, features: bool) -> Manifest:
     """Return the manifest of a store whose files are there, however often it is being replaced."""
     while True:
         manifest = read_manifest(root)
+        of_shards = [file for shard in manifest.shards for file in shard.files.values()]
         try:
-            for file in (file for shard in manifest.shards for file in shard.files.values()):
+            for file in manifest.files if features else of_shards:
                 unless_changed(root, manifest, partial(check_size, root, file))
         except StoreChanged:
             continue

@@ -211,6 +211,11 @@ class ParquetFile:
             raise self._damaged(f"row groups of {self.group_starts[-1]} rows, not {meta.num_rows}")
 
     @property
+    def schema(self) -> pa.Schema:
+        """The columns, and what the file says of itself."""
+        return self._file.schema_arrow
+
+    @property
     def num_groups(self) -> int:
         """Row groups of the file."""
         return len(self.group_starts) - 1

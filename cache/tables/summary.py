@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import JsonValue
 
-from cache.manifest import MANIFEST_NAME, Manifest, ShardEntry, differing_keys
+from cache.manifest import MANIFEST_NAME, FileEntry, Manifest, ShardEntry, differing_keys
 from cache.schema import TABLES, Table
 from cache.tables.shards import ParquetFile, check_size
 from cache.tables.withheld import Part, left_out
@@ -68,10 +68,10 @@ class Tally:
         """Return the numbers as the manifest keeps them."""
         hits = ("kept", "dropped")
         return {
-            "posts": self._group("posts"),
-            "photos": self._group("photos"),
+            "posts": {**self.group("posts")},
+            "photos": {**self.group("photos")},
             "hits": {what: self._counts["hits", what] for what in hits},
-            "reasons": self._group("reasons"),
+            "reasons": {**self.group("reasons")},
             "providers": {
                 name: {
                     **{what: self._counts[what, name] for what in hits},
@@ -80,12 +80,13 @@ class Tally:
                 }
                 for name, dates in sorted(self._dates.items())
             },
-            "streams": self._group("streams"),
+            "streams": {**self.group("streams")},
             "texts": self._counts["texts",],
             "images": {what: self._counts["images", what] for what in ("count", "bytes")},
         }
 
-    def _group(self, what: str) -> dict[str, JsonValue]:
+    def group(self, what: str) -> dict[str, int]:
+        """Return how many there are of each kind: of ``posts``, ``photos``, ``reasons``, ..."""
         return {key[1]: n for key, n in sorted(self._counts.items()) if key[0] == what and n}
 
     def _count(self, what: str, values: pa.ChunkedArray) -> None:
@@ -112,30 +113,41 @@ class Tally:
 
 
 def tally(
-    root: Path, shards: Iterable[ShardEntry], known: Mapping[str, Tally] | None = None
+    root: Path,
+    shards: Iterable[ShardEntry],
+    known: dict[str, Tally] | None = None,
+    tables: Sequence[Table] = TABLES,
 ) -> Tally:
     """Count the rows of all ``shards`` of the store at ``root``, one row group at a time.
 
     Args:
         root: folder of the store.
         shards: whose rows are counted.
-        known: by path, files whose rows were counted before; they are not read.
+        known: by path, files whose rows were counted before; they are not read, and those that
+            are read come to them.
+        tables: which ones are counted.
 
     Raises:
         StoreDamaged: a file is missing, of another size, or cannot be read.
     """
+    known = {} if known is None else known
     total = Tally()
     for shard in shards:
-        for table in TABLES:
+        for table in tables:
             entry = shard.files[table]
-            if known and entry.path in known:
-                total.merge(known[entry.path])
-                continue
-            file = ParquetFile(check_size(root, entry), table, entry.rows)
-            for group in range(file.num_groups):
-                total.add(table, file.group(group, list(COLUMNS[table])), shard.index)
-            file.close()
+            if entry.path not in known:
+                known[entry.path] = _tally_of(root, entry, table, shard.index)
+            total.merge(known[entry.path])
     return total
+
+
+def _tally_of(root: Path, entry: FileEntry, table: Table, index: int) -> Tally:
+    counted = Tally()
+    file = ParquetFile(check_size(root, entry), table, entry.rows)
+    for group in range(file.num_groups):
+        counted.add(table, file.group(group, list(COLUMNS[table])), index)
+    file.close()
+    return counted
 
 
 def contradictions(root: Path, manifest: Manifest, held: Tally) -> Iterator[str]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from pydantic import JsonValue, ValidationError
@@ -16,11 +17,13 @@ from cache.files import write_atomically
 from cache.keys import canonical_json, check_text
 from cache.manifest import (
     MANIFEST_NAME,
+    FeatureSetEntry,
     Manifest,
     ShardEntry,
     manifest_bytes,
     write_manifest,
 )
+from cache.records import FEATURE_SETS, FeatureSet
 from cache.schema import SCHEMA_VERSION
 from cache.tables.summary import Tally, tally
 from cache.writing.lock import LOCK_NAME, WriterLock
@@ -35,6 +38,7 @@ class Stated(NamedTuple):
     rights: Mapping[str, str]
     withheld: Iterable[str]
     original: str
+    feature_sets: Mapping[FeatureSet, FeatureSetEntry] = MappingProxyType({})
 
 
 def complete(
@@ -42,7 +46,7 @@ def complete(
     identity: dict[str, JsonValue],
     shards: Sequence[ShardEntry],
     stated: Stated,
-    known: Mapping[str, Tally] | None = None,
+    known: dict[str, Tally] | None = None,
 ) -> Manifest:
     """Write card and manifest of the store at ``root``, whose shards are there; see `promise`."""
     manifest = promise(root, identity, shards, stated, known)
@@ -55,7 +59,7 @@ def promise(
     identity: dict[str, JsonValue],
     shards: Sequence[ShardEntry],
     stated: Stated,
-    known: Mapping[str, Tally] | None = None,
+    known: dict[str, Tally] | None = None,
 ) -> Manifest:
     """Return the manifest of the store at ``root``, whose shards are there.
 
@@ -78,23 +82,19 @@ def promise(
             f"{root} lacks {' and '.join(lacking)} that belong into its shards. Give them, or "
             "name them in `withheld`."
         )
-    try:
-        return Manifest.model_validate(
-            {
-                "schema_version": SCHEMA_VERSION,
-                "identity": identity,
-                "shards": tuple(shards),
-                "counters": plain_json(stated.counters, "the counters"),
-                "rights": plain_json(stated.rights, "the rights"),
-                "summary": held.summary(),
-                "withheld": withheld,
-                "original": stated.original,
-            }
-        )
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(map(str, problem["loc"]))
-        raise InputError(f"a manifest does not take {where}: {problem['msg']}.") from error
+    return _validated(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "identity": identity,
+            "shards": tuple(shards),
+            "counters": plain_json(stated.counters, "the counters"),
+            "rights": plain_json(stated.rights, "the rights"),
+            "summary": held.summary(),
+            "withheld": withheld,
+            "original": stated.original,
+            "feature_sets": dict(stated.feature_sets),
+        }
+    )
 
 
 def publish(root: Path, manifest: Manifest) -> None:
@@ -119,6 +119,44 @@ def restate(root: Path, manifest: Manifest, rights: Mapping[str, str]) -> Manife
     finally:
         lock.release()
     return restated
+
+
+def publish_features(
+    root: Path, manifest: Manifest, feature_sets: Mapping[FeatureSet, FeatureSetEntry]
+) -> Manifest:
+    """Give the finished store at ``root`` these feature sets; its shards stay as they are.
+
+    Only for who holds the writer's lock.
+
+    Raises:
+        InputError: they are not of the form that a manifest takes.
+        StoreError: it cannot be written.
+    """
+    changed = with_features(manifest, feature_sets)
+    publish(root, changed)
+    return changed
+
+
+def with_features(
+    manifest: Manifest, feature_sets: Mapping[FeatureSet, FeatureSetEntry]
+) -> Manifest:
+    """Return a manifest with other feature sets.
+
+    Raises:
+        InputError: they are not of the form that a manifest takes.
+    """
+    content = {name: getattr(manifest, name) for name in type(manifest).model_fields}
+    ordered = {name: feature_sets[name] for name in FEATURE_SETS if name in feature_sets}
+    return _validated({**content, "feature_sets": ordered})
+
+
+def _validated(content: Mapping[str, object]) -> Manifest:
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"]))
+        raise InputError(f"a manifest does not take {where}: {problem['msg']}.") from error
 
 
 def plain_json(value: Mapping[str, object], what: str) -> dict[str, JsonValue]:

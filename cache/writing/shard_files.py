@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -63,15 +62,21 @@ def write_files(root: Path, files: Mapping[Table, ShardFile]) -> dict[Table, Fil
         StoreError: the disk is full or not writable; some may be there.
     """
     with ThreadPoolExecutor(_THREADS) as pool:
-        return dict(zip(files, pool.map(partial(_write, root), files.values()), strict=True))
+        written = pool.map(lambda file: write_file(root, file.entry, file.data), files.values())
+        return dict(zip(files, written, strict=True))
 
 
-def _write(root: Path, file: ShardFile) -> FileEntry:
+def write_file(root: Path, entry: FileEntry, data: bytes | memoryview) -> FileEntry:
+    """Write one file that the manifest will name, if it is not there yet; return its entry.
+
+    Raises:
+        StoreError: the disk is full or not writable.
+    """
     try:
-        check_bytes(root, file.entry)
+        check_bytes(root, entry)
     except StoreDamaged:
-        write_atomically(locate(root, file.entry), file.data)
+        write_atomically(locate(root, entry), data)
     else:
         # Whoever wrote it may have been killed before its name was safe from a power cut.
-        sync_folder(locate(root, file.entry).parent)
-    return file.entry
+        sync_folder(locate(root, entry).parent)
+    return entry

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -10,27 +11,32 @@ from cache.errors import StoreDamaged
 from cache.files import TEMPORARY, explaining, make_folder
 from cache.manifest import SHARD_PATH, Manifest
 from cache.recording.segments import open_segment, segments
-from cache.schema import TABLES
+from cache.schema import FOLDERS
 
 # Below the folder of derived files, where it is in nobody's way and given to nobody.
 _SET_ASIDE: Final = f"{TEMPORARY}cut-"
 _log = logging.getLogger(__name__)
 
 
-def remove_leftovers(root: Path, manifest: Manifest) -> None:
+def remove_leftovers(root: Path, manifest: Manifest, folders: Collection[str] = FOLDERS) -> None:
     """Remove shard files that ``manifest`` does not name, and what a killed run left half-written.
 
     Only for who holds the writer's lock: nobody else is writing then. Files with other names are
     left alone, `verify_store` reports them.
+
+    Args:
+        root: folder of the store.
+        manifest: of the store.
+        folders: those that are looked through.
     """
-    named = {file.path for shard in manifest.shards for file in shard.files.values()}
+    named = {file.path for file in manifest.files}
     with explaining(root):
-        for table in TABLES:
-            for path in (root / table).glob("part-*"):
-                relative = f"{table}/{path.name}"
+        for folder in folders:
+            for path in (root / folder).glob("part-*"):
+                relative = f"{folder}/{path.name}"
                 if SHARD_PATH.fullmatch(relative) and relative not in named and path.is_file():
                     path.unlink()
-        for folder in ("", *TABLES, "recordings"):
+        for folder in ("", *folders, "recordings"):
             for path in (root / folder).glob(f"{TEMPORARY}*"):
                 path.unlink()
 

@@ -22,8 +22,9 @@ from cache.manifest import (
     read_manifest,
 )
 from cache.records import Dropped, Media, StoredExample
-from cache.schema import CONTENT_COLUMN, Table
+from cache.schema import CONTENT_COLUMN, TABLES, Table
 from cache.tables.contents import media_keys, media_table, text_keys, texts_table
+from cache.tables.counters import count_shards
 from cache.tables.encode import dropped_table, embedding_dim, evidence_table, examples_table
 from cache.tables.shards import check_bytes
 from cache.tables.summary import Tally
@@ -236,15 +237,25 @@ class StoreWriter:
                 ``withheld`` does not name.
         """
         self._settle()
-        shards = [shard for _, shard in sorted(self._journal.shards.items())]
         stated = Stated(counters, rights or {}, withheld, original)
-        manifest = complete(self.path, self._journal.identity, shards, stated, self._tallies)
-        remove_leftovers(self.path, manifest)
+        manifest = complete(
+            self.path, self._journal.identity, self._shards(), stated, self._tallies
+        )
+        # Arrays are still there for who gives them to the store again: posts may be the same.
+        remove_leftovers(self.path, manifest, TABLES)
         with explaining(self.path):
             # Last, because it makes the next run look for shards to keep.
             self._journal.path.unlink(missing_ok=True)
         self.release()
         return manifest
+
+    def count(self) -> dict[str, int]:
+        """Return what the finished shards hold, see `count_shards`."""
+        self.finished_shards()
+        return count_shards(self.path, self._shards(), self._tallies)
+
+    def _shards(self) -> list[ShardEntry]:
+        return [shard for _, shard in sorted(self._journal.shards.items())]
 
     def _settle(self) -> None:
         """Make sure that no shard is missing, and every content where it belongs."""

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from cache.records import LEVELS, MODALITIES, STREAMS
 from model.batch import Batch, EvidenceGroup
+from model.encoders import TextEncoder
 from model.fusion.base import Encode, Fused, Fusion, FusionSize
 from model.fusion.consistency import Consistency
 from model.fusion.reading import TokenReader, by_head
@@ -84,30 +85,37 @@ class StreamEmbedding(nn.Module):
 class Synthesis(Fusion):
     """Selection, consistency, gates and null slot over the six streams."""
 
-    def __init__(self, size: FusionSize) -> None:
-        super().__init__()
+    def __init__(self, size: FusionSize, encoder: TextEncoder) -> None:
+        super().__init__(size, encoder)
         dim = size.dim
         self.size = size
         self.streams = StreamEmbedding(dim)
         self.norm = nn.LayerNorm(dim)
         self.query = nn.Linear(dim, dim, bias=False)
         self.null = nn.Parameter(torch.zeros(size.heads))
-        # How far the store's consistency is believed, beside the learned one.
-        self.trust = nn.Parameter(torch.tensor(_TRUST_AT_START))
         self.reader = TokenReader(dim, size.heads, size.match_bonus)
-        self.text_consistency = Consistency(dim, dim)
-        if size.joint:
+        if size.consistency:
+            # How far the store's consistency is believed, beside the learned one.
+            self.trust = nn.Parameter(torch.tensor(_TRUST_AT_START))
+            self.text_consistency = Consistency(dim, dim)
+        if size.consistency and size.joint:
             self.pair_consistency = nn.Linear(dim, 1, bias=False)
             nn.init.zeros_(self.pair_consistency.weight)
+        if size.consistency and size.visual_dim:
+            self.visual_consistency = Consistency(dim, dim)
         if size.visual_dim:
             self.visual = nn.Sequential(nn.Linear(size.visual_dim, dim), nn.LayerNorm(dim))
-            self.visual_consistency = Consistency(dim, dim)
             self.view_query = nn.Linear(dim, dim, bias=False)
             self.view_key = nn.Linear(dim, dim, bias=False)
         self.gate = nn.Linear(2 * dim, dim)
         nn.init.zeros_(self.gate.weight)
         nn.init.constant_(self.gate.bias, _GATE_AT_START)
         self.dropout = nn.Dropout(size.dropout)
+
+    @property
+    def learns_consistency(self) -> bool:
+        """Whether consistency is weighed at all."""
+        return self.size.consistency
 
     def forward(
         self, words: Float[Tensor, "windows units dim"], batch: Batch, encode: Encode
@@ -125,12 +133,14 @@ class Synthesis(Fusion):
         fused = words + present[:, None, None] * self.dropout(gate * read)
         odds = torch.cat([texts.odds[texts.judged], images.odds[images.judged]])
         own = [batch.own[:, None].expand_as(i.odds)[i.judged] for i in (texts, images)]
+        judged = self.size.consistency and len(odds)
         return Fused(
             fused,
             text_weights.mean(dim=1),
             image_weights.mean(dim=1),
-            odds if len(odds) else None,
-            torch.cat(own) if len(odds) else None,
+            odds if judged else None,
+            torch.cat(own) if judged else None,
+            gate.mean(dim=-1),
         )
 
     def _texts(self, words: Tensor, batch: Batch, encode: Encode) -> _Items:
@@ -150,7 +160,9 @@ class Synthesis(Fusion):
             summary = summary.index_copy(0, place, torch.cat([r[2] for r in read]))
             odds = odds.index_copy(0, place, torch.cat([r[3] for r in read]))
         return _Items(
-            logits=logits.view(windows, count, self.size.heads, units).permute(0, 2, 3, 1),
+            # Parts of a long text want together what it would as a whole: no more for being many.
+            logits=logits.view(windows, count, self.size.heads, units).permute(0, 2, 3, 1)
+            + batch.text_share[:, None, None],
             values=values.view(windows, count, units, dim).transpose(1, 2),
             summary=summary.view(windows, count, dim),
             odds=odds.view(windows, count),
@@ -180,10 +192,12 @@ class Synthesis(Fusion):
             beside = states.gather(1, starts[..., None].expand(*starts.shape, states.shape[-1]))
             values = values + beside - mine
         summary = _mean(self.reader.norm(states).float(), group.is_evidence)
-        post = _mean(mine, batch.unit_mask[group.window])
-        features = batch.text_features[group.window, group.slot]
-        odds = self.text_consistency(post, summary, features)
-        if self.size.joint:
+        odds = summary.new_zeros(len(summary))
+        if self.size.consistency:
+            post = _mean(mine, batch.unit_mask[group.window])
+            features = batch.text_features[group.window, group.slot]
+            odds = self.text_consistency(post, summary, features)
+        if self.size.consistency and self.size.joint:
             odds = odds + self.pair_consistency(states[:, 0])[:, 0].float()
         return logits, values, summary, odds
 
@@ -195,6 +209,7 @@ class Synthesis(Fusion):
         states = words.new_zeros(windows, count, words.shape[-1])
         if self.size.visual_dim and count:
             states = self.visual(batch.visual).float()
+        if self.size.consistency and self.size.visual_dim and count:
             post = _mean(words, batch.unit_mask)[:, None].expand_as(states)
             odds = self.visual_consistency(
                 post.flatten(0, 1), states.flatten(0, 1), batch.visual_features.flatten(0, 1)
@@ -226,16 +241,21 @@ class Synthesis(Fusion):
         for items in (texts, images):
             stream = self.streams(items.stream)
             key = by_head(stream, self.size.heads).transpose(1, 2)
-            belief = nn.functional.logsigmoid(items.odds).masked_fill(~items.judged, 0.0)
-            votes = self._votes_of_views(items, images)
             total = items.logits + query @ key.transpose(-1, -2)
-            belief = belief + self.trust * items.prior
-            total = total + (belief + votes)[:, None, None, :]
+            belief = self._belief(items) + self._votes_of_views(items, images)
+            total = total + belief[:, None, None, :]
             logits.append(total.masked_fill(~items.mask[:, None, None, :], -torch.inf))
         null = self.null[None, :, None, None].expand(*logits[0].shape[:3], 1)
         weights = torch.cat([*logits, null], dim=-1).softmax(dim=-1)
         num_texts = logits[0].shape[-1]
         return weights[..., :num_texts], weights[..., num_texts:-1]
+
+    def _belief(self, items: _Items) -> Tensor:
+        """Return [windows, items]: how likely each belongs to the post, as a log; or zeros."""
+        if not self.size.consistency:
+            return torch.zeros_like(items.odds)
+        learned = nn.functional.logsigmoid(items.odds).masked_fill(~items.judged, 0.0)
+        return learned + self.trust * items.prior
 
     def _votes_of_views(self, items: _Items, images: _Items) -> Tensor:
         """Return [windows, items]: the visual query path, from photo and regions to evidence."""

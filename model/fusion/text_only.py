@@ -6,16 +6,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from model.batch import Batch
-from model.fusion.base import Encode, Fused, Fusion, FusionSize
+from model.fusion.base import Encode, Fused, Fusion
 
 
 class TextOnly(Fusion):
     """Reads no evidence and no photo."""
 
-    reads_evidence = False
-
-    def __init__(self, size: FusionSize) -> None:
-        super().__init__()
+    evidence = "none"
 
     def forward(
         self, words: Float[Tensor, "windows units dim"], batch: Batch, encode: Encode

@@ -13,12 +13,14 @@ from typing import Final
 
 from pipelines.bench.figures import Figure
 from pipelines.building import build_recipe
-from pipelines.comparison import System, compare
+from pipelines.comparing.compare import Grid, compare
+from pipelines.comparing.places import one_place, unfiltered
+from pipelines.comparing.systems import Block, System
 from pipelines.config import Recipe, load_recipe
 from pipelines.options import note
 from pipelines.sample.world import WorldSize, generate_world
 from retrieval.kb.knowledge_base import build_kb
-from retrieval.settings import CurateSettings, LeakSettings, NoiseSettings
+from retrieval.settings import CurateSettings, LeakSettings
 
 SHARES: Final = (0.0, 0.2, 0.4, 0.6, 0.8)
 _MOST_LOST: Final = 5.0
@@ -91,28 +93,10 @@ def _recipe(name: str, world: Path) -> Recipe:
 
 def _uncurated(settings: CurateSettings) -> CurateSettings:
     """Return settings with all switches off; equal texts and images still count once."""
-    return settings.model_copy(
-        update={
-            "near_duplicate_text": 1.0,
-            "contained_text": 1.0,
-            "near_duplicate_image_bits": 0,
-            "near_duplicate_image_cosine": 1.0,
-            "noise": NoiseSettings(
-                too_short=0,
-                boilerplate=False,
-                languages=(),
-                keyword_list=False,
-                adult=False,
-                spam=False,
-                unrendered=False,
-            ),
-            "leaks": LeakSettings(
-                post_overlap=1.0, post_containment=1.0, annotations=False, denied_hosts=()
-            ),
-            "max_false_keeps": 1.0,
-            "min_relevance": -1.0,
-        }
+    leaks = LeakSettings(
+        post_overlap=1.0, post_containment=1.0, annotations=False, denied_hosts=()
     )
+    return unfiltered(settings).model_copy(update={"leaks": leaks})
 
 
 def _f1(recipe: Recipe, folder: Path, runs: Sequence[int]) -> float:
@@ -120,13 +104,8 @@ def _f1(recipe: Recipe, folder: Path, runs: Sequence[int]) -> float:
     if not recipe.ask.kb.is_dir():
         build_kb(recipe.dataset.root.parent / "kb", recipe.ask.kb, recipe.observe, progress=True)
     build_recipe(recipe, folder / "store")
-    rows = compare(
-        recipe,
-        folder / "store",
-        folder / "runs",
-        systems=[System("synthesis")],
-        seeds=runs,
-        say=note,
-    )
-    score = mean(rows[0].f1)
+    place = one_place(recipe, folder / "store", folder / "runs", say=note)
+    block = Block("", (System("synthesis"),))
+    grid = Grid(recipe, (block,), (place,), tuple(runs), folder / "runs")
+    score = mean(compare(grid, say=note).rows[0].f1)
     return score if math.isfinite(score) else 0.0

@@ -1,141 +1,94 @@
-"""Measures what encoding all evidence of a batch at once is worth, against one text at a time."""
+"""What a step of training costs: against the authors' way, in padding, on two processes."""
 
 from __future__ import annotations
 
-import dataclasses
-import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import torch
 
-from cache.reader import Features, features_of
-from cache.records import Evidence, Example, Hit, Level, Observation, Post, Span, StoredExample
-from model.batch import Batch, EvidenceGroup
-from model.build import Parts, new_parts, place
-from model.device import autocast, uses_bfloat16
-from model.run import Run, code_version, library_versions
-from model.settings import ModelSettings, TrainSettings
+from cache.errors import InputError
+from model.device import choose_device
+from model.settings import ModelSettings
+from pipelines.bench.figures import Figure
+from pipelines.bench.training.posts import TEXTS
 
-_WORDS = (
-    "the",
-    "match",
-    "at",
-    "Anfield",
-    "with",
-    "Rooney",
-    "was",
-    "won",
-    "by",
-    "a",
-    "city",
-    "band",
-)
-_SAMPLE_ENCODER = Path(__file__).parents[1] / "sample" / "weights" / "text_encoder"
-_LEVELS: tuple[Level, ...] = ("image", "object", "sentence")
+Say = Callable[[str], None]
+# The others take minutes on a CPU, and say how the lengths of the texts matter.
+DEFAULT: Final = ("step", "padding", "ddp")
+PARTS: Final = (*TEXTS, "padding", "ddp")
 
 
-def bench_train(
-    text_encoder: str | None = None,
-    *,
-    seed: int = 0,
-    posts: int = 16,
-    evidence_texts: int = 10,
-    repeats: int = 3,
-    device: str = "cpu",
-) -> dict[str, float]:
-    """Return seconds of a training step with evidence encoded together and one by one.
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is measured.
+
+    Attributes:
+        store: whose padding is counted.
+        model: settings of the network that reads it.
+        batch_size: posts in a step.
+        seed: of weights, posts and order.
+        device: ``auto``, ``cpu`` or ``cuda``.
+    """
+
+    store: Path
+    model: ModelSettings
+    batch_size: int = 16
+    seed: int = 0
+    device: str = "auto"
+
+
+def bench_train(parts: Sequence[str], subject: Subject, say: Say) -> dict[str, object]:
+    """Measure ``parts`` (`DEFAULT`, if none is named) and return the figures of each as JSON.
 
     Args:
-        text_encoder: transformers name or folder; None is the sample world's.
-        seed: of the weights that are not pretrained.
-        posts: in the batch.
-        evidence_texts: of each post, 8 to 40 words long.
-        repeats: of each way; the fastest counts, so that other work on the machine does not.
-        device: where.
+        parts: names of `PARTS`.
+        subject: what is measured.
+        say: told every row as it is measured.
 
-    Returns:
-        ``together_s``, ``one_by_one_s``, ``times_faster``, ``loss_difference`` (relative).
+    Raises:
+        InputError: an unknown part, or what it needs is not there.
+        StoreError: the store cannot be used.
     """
-    target = torch.device(device)
-    with tempfile.TemporaryDirectory() as folder:
-        name = text_encoder or str(_SAMPLE_ENCODER)
-        parts = new_parts(_run(name, evidence_texts, seed), Path(folder))
-    place(parts, target)
-    parts.network.eval()  # dropout off: the two ways must give the same loss
-    features = [_post(index, evidence_texts) for index in range(posts)]
-    together = parts.collator([parts.preparer.prepare(post) for post in features]).to(target)
-    apart = dataclasses.replace(together, groups=tuple(_one_by_one(together)))
-    # Time in the precision of a training on this device; the loss in one that can show equality.
-    bfloat16 = uses_bfloat16("auto", target)
-    seconds, losses = [], []
-    for batch in (together, apart):
-        runs = [_step(parts, batch, bfloat16) for _ in range(repeats + 1)][1:]
-        seconds.append(min(run[0] for run in runs))
-        losses.append(_step(parts, batch, False)[1])
-    return {
-        "together_s": seconds[0],
-        "one_by_one_s": seconds[1],
-        "times_faster": seconds[1] / seconds[0],
-        "loss_difference": abs(losses[0] - losses[1]) / abs(losses[1]),
-    }
+    if unknown := sorted(set(parts) - set(PARTS)):
+        raise InputError(f"no part {unknown[0]!r}; known are {', '.join(PARTS)}.")
+    if subject.batch_size < 1:
+        raise InputError(f"cannot measure with {subject.batch_size} posts; give 1 or more.")
+    result: dict[str, object] = {}
+    for part in parts or DEFAULT:
+        if not parts and part == "padding" and not subject.store.is_dir():
+            say(f"padding: left out, {subject.store} is not built (ramie build RECIPE)")
+            continue
+        device = choose_device(subject.device)
+        say(f"{part} ({_name(device)}, {torch.get_num_threads()} threads):")
+        try:
+            figures = _measure(part, subject, device)
+        except InputError as error:
+            if parts:
+                raise
+            say(f"  left out: {error}")
+            continue
+        for figure in figures:
+            say(figure.row)
+        result[part] = [figure.as_json() for figure in figures]
+    return result
 
 
-def _step(parts: Parts, batch: Batch, bfloat16: bool) -> tuple[float, float]:
-    """Return seconds and loss of forward and backward."""
-    parts.network.zero_grad(set_to_none=True)
-    _finish(batch.pieces.device)
-    began = time.perf_counter()
-    with autocast(batch.pieces.device, bfloat16):
-        losses = parts.network(batch)
-    losses.task.backward()
-    _finish(batch.pieces.device)
-    return time.perf_counter() - began, float(losses.task.detach())
+def _measure(part: str, subject: Subject, device: torch.device) -> list[Figure]:
+    if part == "padding":
+        from pipelines.bench.training.padding import bench_padding
+
+        return bench_padding(subject.store, subject.model, subject.batch_size, subject.seed)
+    if part == "ddp":
+        from pipelines.bench.training.ddp import bench_ddp
+
+        return bench_ddp(subject.seed)
+    from pipelines.bench.training.step import bench_step
+
+    return bench_step(part, posts=subject.batch_size, seed=subject.seed, device=device)
 
 
-def _finish(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def _one_by_one(batch: Batch) -> Iterator[EvidenceGroup]:
-    """Yield each evidence text as a group of its own, without padding."""
-    for group in batch.groups:
-        for row in range(len(group.pieces)):
-            length = int(group.mask[row].sum())
-            columns = ("pieces", "mask", "segments", "is_evidence", "keys")
-            cut = {name: getattr(group, name)[row : row + 1, :length] for name in columns}
-            yield EvidenceGroup(
-                **cut, window=group.window[row : row + 1], slot=group.slot[row : row + 1]
-            )
-
-
-def _run(text_encoder: str, evidence_texts: int, seed: int) -> Run:
-    per_stream = -(-evidence_texts // len(_LEVELS))
-    return Run(
-        task="entities",
-        labels=("O", "B-PER", "I-PER"),
-        visual_dim=0,
-        store="",
-        model=ModelSettings(text_encoder=text_encoder, max_evidence=per_stream, max_pieces=40),
-        train=TrainSettings(precision="float32", seed=seed),
-        code_version=code_version(),
-        libraries=library_versions(),
-    )
-
-
-def _post(index: int, evidence_texts: int) -> Features:
-    tokens = tuple(_WORDS[(index + word) % len(_WORDS)] for word in range(8 + index % 9))
-    post = Post(f"post-{index}", tokens)
-    kept = tuple(_evidence(index, number) for number in range(evidence_texts))
-    example = Example(post, "train", entities=(Span(2, 3, "PER"),))
-    return features_of(StoredExample(example, Observation(post), kept))
-
-
-def _evidence(index: int, number: int) -> Evidence:
-    length = 8 + (7 * index + 11 * number) % 33
-    text = " ".join(_WORDS[(index * number + word) % len(_WORDS)] for word in range(length))
-    level, rank = _LEVELS[number % len(_LEVELS)], number // len(_LEVELS)
-    hit = Hit(level, "text", -1, "made up", f"{index}-{number}", rank, 1.0, text=text)
-    return Evidence(hit, rank, 1.0)
+def _name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"

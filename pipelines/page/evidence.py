@@ -62,14 +62,14 @@ def _stream(
 def _kept(item: Evidence, pictures: Pictures) -> Markup:
     hit = item.hit
     scores = [
-        _score("relevance", score_text(hit.relevance), _meter(hit.relevance)),
-        _score("consistency", score_text(hit.consistency)),
-        _score("fused", f"{item.fused_score:.4f}"),
+        score("relevance", score_text(hit.relevance), meter(hit.relevance)),
+        score("consistency", score_text(hit.consistency)),
+        score("fused", f"{item.fused_score:.4f}"),
     ]
     return element(
         "li",
         element("span", item.rank + 1, class_="rank", title=f"rank {item.rank} (from 0)"),
-        _card(hit, scores, pictures),
+        evidence_card(hit, scores, pictures),
     )
 
 
@@ -89,14 +89,14 @@ def _dropped_list(dropped: Sequence[Dropped], pictures: Pictures) -> Markup | No
 
 def _dropped(item: Dropped, pictures: Pictures) -> Markup:
     scores = [
-        _score("relevance", score_text(item.hit.relevance)),
-        _score("consistency", score_text(item.hit.consistency)),
+        score("relevance", score_text(item.hit.relevance)),
+        score("consistency", score_text(item.hit.consistency)),
     ]
     reason = element("p", quoted(item.reason), class_="reason")
-    return element("li", reason, _card(item.hit, scores, pictures))
+    return element("li", reason, evidence_card(item.hit, scores, pictures))
 
 
-def _card(hit: Hit, scores: Sequence[Markup], pictures: Pictures) -> Markup:
+def evidence_card(hit: Hit, scores: Sequence[Markup], pictures: Pictures) -> Markup:
     """Return the picture, or none, beside title, passage, scores and source."""
     picture = None
     if hit.media_key is not None:
@@ -121,11 +121,12 @@ def _passage(text: str) -> Markup:
     return element("div", quoted(text[:cut] + " …"), rest, class_="passage")
 
 
-def _score(name: str, value: str, meter: Markup | None = None) -> Markup:
-    return element("span", f"{name} ", element("b", value), meter)
+def score(name: str, value: str, bar: Markup | None = None) -> Markup:
+    """Return a named number, with a bar or without."""
+    return element("span", f"{name} ", element("b", value), bar)
 
 
-def _meter(value: float | None) -> Markup | None:
+def meter(value: float | None) -> Markup | None:
     """Return a bar from 0 to 1; a cosine below 0 shows as empty."""
     if value is None:
         return None

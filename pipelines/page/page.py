@@ -72,20 +72,31 @@ def render_page(
         for index, (stored, dropped) in enumerate(posts, start=1)
     ]
     name = str(manifest.identity.get("name", "")) or f"store {manifest.fingerprint[:12]}"
+    body = element(
+        "body",
+        element("header", _title(manifest, len(posts)), _facts(manifest)),
+        element("main", _counts(posts), _contents(posts), articles),
+    )
+    return document(name, f"{STYLE}\n{pictures.rules()}", body)
+
+
+def document(title: str, style: str, body: Markup) -> str:
+    """Return a whole page.
+
+    Args:
+        title: said in the window's bar.
+        style: rules that were written here; nothing from outside may be in them.
+        body: the element.
+    """
     head = element(
         "head",
         element("meta", charset="utf-8"),
         element("meta", http_equiv="Content-Security-Policy", content=POLICY),
         element("meta", name="referrer", content="no-referrer"),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", f"RAMIE · {name}"),
+        element("title", f"RAMIE · {title}"),
         # Written here and encoded here: the one text that must not be escaped.
-        Markup(f"<style>{STYLE}\n{pictures.rules()}</style>"),
-    )
-    body = element(
-        "body",
-        element("header", _title(manifest, len(posts)), _facts(manifest)),
-        element("main", _counts(posts), _contents(posts), articles),
+        Markup(f"<style>{style}</style>"),
     )
     return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
 

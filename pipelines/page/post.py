@@ -29,14 +29,15 @@ def post_article(
     )
     top = element(
         "div",
-        _figure(seen, pictures),
+        figure(seen, pictures),
         element("div", sentence(example, hues), annotation_list(example, hues)),
         class_="top",
     )
     return element("article", heading, top, streams(stored, dropped, pictures), id=anchor)
 
 
-def _figure(seen: Observation, pictures: Pictures) -> Markup:
+def figure(seen: Observation, pictures: Pictures) -> Markup:
+    """Return the photo with its regions, or why there is none."""
     found = pictures.photo(seen.photo_key) if seen.photo_key is not None else ""
     caption = element("figcaption", _photo_facts(seen), _legend(seen.regions))
     if isinstance(found, str):

@@ -14,11 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from cache import Manifest, StoreDamaged
 from cache.manifest import SHARD_PATH
 from cache.recording.segments import segments
-from cache.schema import TABLES
+from cache.schema import FOLDERS as _NAMED
 
 RECORDINGS: Final = "recordings"
 LISTING_NAME: Final = "recordings.json"
-FOLDERS: Final = (*TABLES, RECORDINGS)
+FOLDERS: Final = (*_NAMED, RECORDINGS)
 MAX_LISTING_BYTES: Final = 32 << 20
 _RECORDING: Final = re.compile(r"recordings/(?:answers|media)-([0-9a-f]{32})\.parquet")
 
@@ -53,8 +53,7 @@ class _Listing(BaseModel):
 
 def shard_files(manifest: Manifest) -> list[StoreFile]:
     """Return the files that ``manifest`` names."""
-    files = [file for shard in manifest.shards for file in shard.files.values()]
-    return [StoreFile(file.path, file.size_bytes, file.sha256) for file in files]
+    return [StoreFile(file.path, file.size_bytes, file.sha256) for file in manifest.files]
 
 
 def local_recordings(root: Path) -> list[StoreFile]:

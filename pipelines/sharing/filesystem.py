@@ -58,16 +58,28 @@ class FilesystemRemote:
     def sizes(self) -> dict[str, int]:
         """Return the size of every file in the folders of a store."""
         sizes: dict[str, int] = {}
+        # Few stores have all folders, and each that is asked for costs a request.
+        there = {self._name(entry) for entry in self._listed("")}
         for folder in FOLDERS:
-            try:
-                with explained(f"listing {self._url}/{folder}"):
-                    found = self._fs.ls(self._at(folder), detail=True)
-            except Missing:
-                continue
-            for entry in found:
+            for entry in self._listed(folder) if folder in there else ():
                 if entry["type"] == "file":
-                    sizes[f"{folder}/{entry['name'].rpartition('/')[2]}"] = int(entry["size"])
+                    sizes[f"{folder}/{self._name(entry)}"] = int(entry["size"])
         return sizes
+
+    def _listed(self, folder: str) -> list[dict[str, Any]]:
+        """Return what is in a folder, or in the place itself; nothing where it is not there."""
+        try:
+            with explained(f"listing {self._url}/{folder}"):
+                found: list[dict[str, Any]] = self._fs.ls(
+                    self._at(folder) if folder else self._path, detail=True
+                )
+                return found
+        except Missing:
+            return []
+
+    @staticmethod
+    def _name(entry: dict[str, Any]) -> str:
+        return str(entry["name"]).rstrip("/").rpartition("/")[2]
 
     def send(self, file: StoreFile, path: Path, moved: Moved) -> int:
         """Copy a file, and read it back: not every service tells what it received."""

@@ -12,6 +12,7 @@ from pydantic import JsonValue, ValidationError
 
 from cache import Example, InputError, Manifest, Span, read_manifest
 from cache.manifest import ShardEntry
+from cache.operations.carry_features import carry_features
 from cache.operations.rewrite import copy_file, new_store, replaced, whole_table, write_table
 from cache.operations.subset import Subset
 from cache.schema import TABLES, Table
@@ -174,7 +175,9 @@ class _Join:
         withheld = set(self._manifest.withheld) - {"posts"}
         if not self._images_withheld:
             withheld.discard("images")
-        stated = Stated(before, self._manifest.rights, withheld, whole if withheld else "")
+        features = carry_features([(self._store, self._manifest)], out, shards).entries
+        left = whole if withheld else ""
+        stated = Stated(before, self._manifest.rights, withheld, left, features)
         result = promise(out, self._manifest.identity, shards, stated)
         if withheld and not self._left_out:
             return result

@@ -59,9 +59,8 @@ def push(store: Path, url: str, options: PushOptions) -> Travelled:
     """
     begun = time.monotonic()
     manifest = read_manifest(store)
-    for shard in manifest.shards:
-        for entry in shard.files.values():
-            check_size(store, entry)
+    for entry in manifest.files:
+        check_size(store, entry)
     files = shard_files(manifest)
     if options.recordings:
         files += local_recordings(store)

@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="WHAT",
         help="evidence: texts, images, noise, consistency, leaks, storage, speed, asking or "
         "robustness; store: writing, reading, loader, cold, verify, open, scale, building, "
-        "size or sharing; "
+        "size or sharing; train: step, padding, ddp, or with other lengths of texts names or "
+        "long (default: the first three); "
         "repeatable (default: all)",
     )
     parser.add_argument(
@@ -42,13 +43,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "store: folder, on a disk, for what is removed afterwards",
     )
     parser.add_argument(
-        "--posts", type=int, help="posts to build (60), to read, or of the store (20000)"
+        "--posts",
+        type=int,
+        help="posts to build (60), to read, or of the store (20000); train: of a batch (16)",
     )
     parser.add_argument("--seed", type=int, help="of what is made up (0; evidence: 21 to 23)")
     parser.add_argument(
         "--recipe",
         help="build: this recipe's data and models, not the sample world with models of full "
-        "size; train: this recipe's text encoder, not MiniLM",
+        "size; train: whose store and text encoder padding is counted with "
+        "(twitter2017-recorded)",
+    )
+    parser.add_argument(
+        "--store", type=Path, metavar="DIR", help="train: the store (default: data/stores/NAME)"
     )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--out", type=Path, metavar="FILE", help="also write the JSON to FILE")
@@ -79,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
         if isinstance(value, float)
         else f"{part:<6} {name:<32} {value}"
         for part, figures in result.items()
-        if part not in ("evidence", "store")  # their rows were printed as they came
+        if part not in ("evidence", "store", "train")  # their rows were printed as they came
         for name, value in figures.items()
     ]
     print_result(result, "\n".join(lines), options.json)
@@ -117,8 +124,11 @@ def _store(options: argparse.Namespace) -> Mapping[str, object]:
 
 
 def _train(options: argparse.Namespace) -> Mapping[str, object]:
-    from pipelines.bench.train import bench_train
+    from pipelines.bench.train import Subject, bench_train
     from pipelines.config import load_recipe
 
     recipe = load_recipe(options.recipe or "twitter2017-recorded", options.set)
-    return bench_train(recipe.model.text_encoder)
+    posts = recipe.train.batch_size if options.posts is None else options.posts
+    store = options.store or recipe.store_path()
+    subject = Subject(store, recipe.model, posts, options.seed or 0)
+    return bench_train(options.only, subject, note if options.json else print)

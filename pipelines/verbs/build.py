@@ -109,6 +109,7 @@ def _text(store: str, report: BuildReport) -> str:
             for name, number in report.missing.items()
         ),
         *_fetches(report.fetches),
+        *(f"  arrays of {name}: {number}" for name, number in report.num_arrays.items()),
         *(f"  {name:<28} {count}" for name, count in report.counters.items()),
         *(f"  photo {reason}: {count}" for reason, count in report.photo_problems.items()),
     ]

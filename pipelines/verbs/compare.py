@@ -3,17 +3,60 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
-from pipelines.options import add_recipe, note, print_result, read_recipe
+from cache.errors import InputError
+from pipelines.options import add_device, add_recipe, note, print_result, read_recipe
 
-HELP = "train and compare systems on one store: mean, spread, paired bootstrap; resumes"
-EXAMPLE = "ramie compare sample --fusion text_only,synthesis --seeds 3 --controls"
+if TYPE_CHECKING:
+    from pipelines.comparing.compare import Grid
+
+T = TypeVar("T")
+HELP = "train and compare systems on one store: mean, spread, significance; resumes"
+EXAMPLE = "ramie compare sample --fusion text_only,synthesis --seeds 3 --ablate levels --workers 2"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the verb takes."""
     add_recipe(parser)
+    _add_rows(parser)
+    parser.add_argument(
+        "--worlds",
+        metavar="S,S",
+        help="sample recipes: run the grid in the made-up worlds of these seeds, which are made "
+        "under data/worlds where missing, and pool the results",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        metavar="W",
+        help="train W runs side by side, each in a process with one thread (default: 1, here, "
+        "with all threads)",
+    )
+    parser.add_argument(
+        "--finished", action="store_true", help="train nothing: the table of what is finished"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of the runs (default: runs/compare/NAME)"
+    )
+    parser.add_argument(
+        "--plots",
+        action="store_true",
+        help="also draw figures, as SVG and PNG, into OUT/plots",
+    )
+    parser.add_argument(
+        "--noise",
+        type=Path,
+        metavar="FILE",
+        help="with --plots: curves.json of `ramie bench evidence --only robustness`, to draw too",
+    )
+    add_device(parser)
+
+
+def _add_rows(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fusion",
         default="text_only,synthesis",
@@ -22,25 +65,83 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 1 to N (3)")
     parser.add_argument(
+        "--ablate",
+        default="",
+        metavar="WHAT",
+        help="also take away parts, one after the other: any of levels, modalities, consistency "
+        "(the weighting), filters (of curation; a copy of the store is curated without)",
+    )
+    parser.add_argument(
+        "--ablated",
+        metavar="A,B",
+        help="systems that lose the parts (default: synthesis where it is compared, else all)",
+    )
+    parser.add_argument(
+        "--share",
+        default="100",
+        metavar="P,P",
+        help="percent of the training posts to learn from; a block of rows for each (100)",
+    )
+    parser.add_argument(
         "--controls",
         action="store_true",
         help="also give every system the evidence of other posts: in training and test, and in "
         "the test alone",
     )
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder of the runs (default: runs/compare/NAME)"
-    )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Compare, and print the table and where it lies."""
-    from pipelines.comparison import compare, systems_of, table
+    """Compare, and print the table and where it lies; 1 where runs failed."""
+    from pipelines.comparing.compare import compare
+
+    if options.workers < 1:
+        raise InputError(f"--workers {options.workers} would train nothing; give 1 or more.")
+    grid = _grid(options)
+    done = compare(grid, workers=options.workers, only_finished=options.finished, say=note)
+    plots: list[str] = []
+    if options.plots:
+        from pipelines.comparing.plots import write_plots
+
+        plots = [str(path) for path in write_plots(done, grid, options.noise)]
+    print_result(
+        {"out": str(grid.out), **done.to_json(), "plots": plots}, done.to_text(), options.json
+    )
+    return 1 if done.failures else 0
+
+
+def _grid(options: argparse.Namespace) -> Grid:
+    from pipelines.comparing.compare import Grid
+    from pipelines.comparing.places import one_place, world_places
+    from pipelines.comparing.systems import blocks_of
 
     recipe, store = read_recipe(options)
     out = options.out or Path("runs/compare") / recipe.name
+    ablate = _words(options.ablate)
+    blocks = blocks_of(
+        options.fusion.split(","),
+        recipe=recipe,
+        shares=[percent / 100 for percent in _numbers("--share", options.share, float)],
+        ablate=ablate,
+        ablated=_words(options.ablated) or None,
+        controls=options.controls,
+    )
+    filters_off = "filters" in ablate
+    if options.worlds:
+        seeds = _numbers("--worlds", options.worlds, int)
+        both = "joint" in options.fusion.split(",")
+        places = world_places(recipe, seeds, out, unfiltered=filters_off, partner=both, say=note)
+    else:
+        places = [one_place(recipe, store, out, unfiltered=filters_off, say=note)]
     seeds = list(range(1, options.seeds + 1))
-    systems = systems_of(options.fusion.split(","), options.controls)
-    rows = compare(recipe, store, out, systems=systems, seeds=seeds, say=note)
-    result: dict[str, object] = {"out": str(out), "rows": [row.to_json() for row in rows]}
-    print_result(result, f"{table(rows, seeds, 'test')}\n\n{out / 'compare.json'}", options.json)
-    return 0
+    return Grid(recipe, tuple(blocks), tuple(places), tuple(seeds), out, device=options.device)
+
+
+def _words(text: str | None) -> list[str]:
+    return [word.strip() for word in (text or "").split(",") if word.strip()]
+
+
+def _numbers(name: str, text: str, kind: Callable[[str], T]) -> list[T]:
+    try:
+        return [kind(word) for word in text.split(",")]
+    except ValueError as error:
+        raise InputError(f"{name} {text!r} is no list of numbers; write e.g. 5,10,25.") from error

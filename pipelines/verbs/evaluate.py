@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipelines.options import add_run, print_result
+
+if TYPE_CHECKING:
+    from model.evaluation import Evaluation
 
 HELP = "score a trained run on a split of its store"
 EXAMPLE = "ramie evaluate runs/sample --split test --evidence others"
@@ -17,7 +21,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--store", type=Path, metavar="DIR", help="default: the store it was trained on"
     )
+    parser.add_argument(
+        "--task",
+        choices=("entities", "relations"),
+        help="of a run that does both (default: the task that it was named by)",
+    )
     parser.add_argument("--split", default="test", choices=("train", "dev", "test"))
+    parser.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="first fit a temperature on dev and keep it in RUN: probabilities of `ramie predict` "
+        "are then as often right as they say; what is predicted stays",
+    )
     parser.add_argument(
         "--evidence",
         default="own",
@@ -28,15 +43,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate and print the scores with their tables."""
+    from model.calibrate import calibrate
     from model.evaluation import evaluate
-    from pipelines.runs import recipe_of_run
 
-    store = options.store or recipe_of_run(options.run_folder)[1]
+    store = options.store or _store_of(options)
+    if options.calibrate:
+        calibrate(options.run_folder, store, device=options.device, progress=True)
     evaluation = evaluate(
         options.run_folder,
         store,
         options.split,
         options.evidence,
+        task=options.task,
         device=options.device,
         progress=True,
     )
@@ -45,7 +63,36 @@ def run(options: argparse.Namespace) -> int:
         for label, count in evaluation.unseen_labels.items()
     )
     title = f"{options.run_folder}: {options.split}, evidence {options.evidence}"
+    calibration = _calibration(evaluation, with_table=options.calibrate)
     print_result(
-        evaluation.to_json(), f"{title}\n{evaluation.scores.to_table()}{unseen}", options.json
+        evaluation.to_json(),
+        f"{title}\n{evaluation.scores.to_table()}{unseen}\n\n{calibration}",
+        options.json,
     )
     return 0
+
+
+def _store_of(options: argparse.Namespace) -> Path:
+    """Return the store that the run was trained on for the task that is asked for."""
+    from model.run import read_run
+    from pipelines.runs import recipe_of_run
+
+    recipe, store = recipe_of_run(options.run_folder)
+    if options.task in (None, read_run(options.run_folder).task):
+        return store
+    # A run of one task has no second store; evaluation then says so.
+    return recipe.second_store() or store
+
+
+def _calibration(evaluation: Evaluation, *, with_table: bool) -> str:
+    """Return how far probabilities can be believed, before and after a temperature."""
+    before, after = evaluation.calibration, evaluation.calibrated
+    if before is None:
+        return "calibration: nothing was predicted"
+    lines = [f"calibration as trained: {before}"]
+    if after is None:
+        return f"{lines[0]}; --calibrate fits a temperature on dev"
+    lines.append(f"at temperature {evaluation.temperature:.3f}: {after}")
+    if with_table:
+        lines += ["", "as trained", before.to_table(), "", "at the temperature", after.to_table()]
+    return "\n".join(lines)

@@ -92,6 +92,7 @@ def _json(options: argparse.Namespace, report: MergeReport) -> dict[str, object]
         ],
         "differing": list(report.differing),
         "conflicts": [one._asdict() for one in report.conflicts],
+        "feature_sets_left_out": dict(report.left_out),
         "finished_elsewhere": list(report.finished),
         "compared_alike": manifest.compared_alike,
         "recorded_answers": report.num_answers,
@@ -109,6 +110,8 @@ def _lines(options: argparse.Namespace, report: MergeReport) -> Iterator[str]:
     if report.differing:
         yield f"  settings differ: {', '.join(report.differing)}"
     yield from _conflicts(report)
+    for name, why in report.left_out.items():
+        yield f"  without the feature set {name}: {why}; build again to add it"
     if report.finished:
         yield f"  {len(report.finished)} posts that one store left unfinished are in another"
     if manifest.withheld:

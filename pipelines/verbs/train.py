@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from pipelines.options import add_device, add_recipe, print_result, read_recipe
@@ -16,25 +17,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_recipe(parser)
     parser.add_argument("--out", type=Path, metavar="RUN", help="run folder (default: runs/NAME)")
     add_device(parser)
+    parser.add_argument(
+        "--track",
+        action="append",
+        metavar="TOOL",
+        help="show figures in tensorboard, wandb, mlflow or trackio; repeatable, or none "
+        "(default: tensorboard where it is installed)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train, and print where the run is and its best dev F1."""
+    """Train, and print where the run is and its best dev F1.
+
+    Started by ``torchrun``, only the first process writes and prints.
+    """
+    # DDP warns, from C++ and in every process, where all parameters happen to be used.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    from model.ranks import EndedElsewhere
+    from model.trackers import default_tools
     from model.training import train
     from pipelines.runs import write_recipe
     from pipelines.tasks import model_task
 
     recipe, store = read_recipe(options)
     out = options.out or Path("runs") / recipe.name
-    report = train(
-        store,
-        model_task(recipe),
-        recipe.model,
-        recipe.train,
-        out,
-        device=options.device,
-        progress=True,
-    )
+    tools = options.track or default_tools()
+    try:
+        report = train(
+            store,
+            model_task(recipe),
+            recipe.model,
+            recipe.train,
+            out,
+            second=recipe.second_store(),
+            device=options.device,
+            progress=True,
+            trackers=[tool for tool in tools if tool != "none"],
+        )
+    except EndedElsewhere:
+        return 1
+    if not report.first:
+        return 0
     write_recipe(out, recipe, store)
     result = {
         "run": str(out),

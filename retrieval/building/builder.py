@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,10 +15,8 @@ from cache.errors import StoreDamaged
 from cache.manifest import Manifest
 from cache.reading.parquet_reader import ParquetReader
 from cache.recording.recordings import Recordings
-from cache.records import Observation, Post
-from cache.tables.counters import count_shards
+from cache.records import FeatureSet, Observation, Post
 from cache.writing.complete import mend_ends, restate
-from cache.writing.journal import JOURNAL_NAME, read_journal
 from cache.writing.lock import LOCK_NAME, remove_dead_lock
 from cache.writing.tidy import set_aside_cut
 from cache.writing.writer import StoreWriter
@@ -25,6 +24,7 @@ from retrieval.asking.answers import AnswerBook
 from retrieval.asking.asked_at import age_days
 from retrieval.asking.estimate import Questions, Seeing, estimate
 from retrieval.asking.manner import AskingOptions, Manner
+from retrieval.building.feature_sets import complete_features
 from retrieval.building.gather import Gatherer, Seen, Unfinished
 from retrieval.building.identity import store_identity
 from retrieval.building.plan import Plan, open_earlier, plan_build, refuse_loss
@@ -34,6 +34,7 @@ from retrieval.building.reference import reference_ids
 from retrieval.building.report import BuildReport, dataset_counters
 from retrieval.building.shards import ShardBuilder, Shards
 from retrieval.datasets import Dataset
+from retrieval.features.maker import FeatureMaker
 from retrieval.http.base import Client
 from retrieval.providers.base import Provider, is_live
 from retrieval.settings import AskSettings, BuildSettings
@@ -55,6 +56,7 @@ def build_store(
     dataset: Dataset,
     observer: PostObserver,
     providers: Sequence[Provider],
+    features: FeatureMaker | None = None,
     fetch_client: Client | None = None,
     asking: AskingOptions = _EVERYBODY,
     rights: Mapping[str, str] | None = None,
@@ -65,7 +67,8 @@ def build_store(
 
     A finished store is left as it is; if only ``settings.curate`` differ, it is curated anew from
     its observations and recordings. An interrupted build goes on; one in which providers could
-    not be asked does the shards with unfinished posts again.
+    not be asked does the shards with unfinished posts again. Feature sets come last, from what the
+    store holds by then.
 
     Args:
         settings: what decides the content.
@@ -73,6 +76,8 @@ def build_store(
         dataset: the posts; their annotations only travel along.
         observer: sees posts; its models are needed only for posts not seen before.
         providers: who is asked, in the order of ``settings.ask.providers``.
+        features: makes the feature sets that ``settings.observe`` asks for; None makes none, and
+            those that the store has stay.
         fetch_client: fetches the images and pages that live providers name; None fetches none.
         asking: whether live providers, or any, are asked, and whether answers are renewed.
         rights: whose the posts and the evidence are; they decide nothing. None leaves what a
@@ -89,14 +94,21 @@ def build_store(
     """
     start, forward_before = time.perf_counter(), observer.forward_seconds
     plan = _plan(settings, store, dataset, observer, providers, asking)
+    make_features = _features(store, plan, features, asking, progress=progress, say=say)
     if plan.action == "nothing to do" and plan.earlier is not None:
         remove_dead_lock(store / LOCK_NAME)
         mend_ends(store, plan.earlier)
         if rights is not None and dict(rights) != plan.earlier.rights:
             restate(store, plan.earlier, rights)
             say(f"what {store} states about rights is what the recipe states now")
-        seconds = time.perf_counter() - start
-        return BuildReport(plan.action, plan.earlier.counters, wall_seconds=seconds)
+        made = make_features()
+        return BuildReport(
+            "features added" if made else plan.action,
+            plan.earlier.counters,
+            num_arrays=made,
+            forward_seconds=observer.forward_seconds - forward_before,
+            wall_seconds=time.perf_counter() - start,
+        )
     with ExitStack() as stack:
         shards = Shards(dataset, settings.shard_size, asking.part)
         writer = stack.enter_context(
@@ -139,12 +151,16 @@ def build_store(
             if rights is None:
                 rights = {} if plan.earlier is None else plan.earlier.rights
             manifest = _close(writer, dataset, rights)
+    begun = time.perf_counter()
+    if made := make_features():
+        gatherer.watch.seconds["features"] += time.perf_counter() - begun
     asker = gatherer.asker
     return BuildReport(
         plan.action,
         manifest.counters,
         num_written=builder.num_written,
         num_observed=sight.num_observed,
+        num_arrays=made,
         asked=asker.counts["asked"],
         answered_from_recordings=asker.counts["recorded"],
         unavailable=asker.counts["unavailable"],
@@ -159,6 +175,28 @@ def build_store(
         forward_seconds=observer.forward_seconds - forward_before,
         wall_seconds=time.perf_counter() - start,
     )
+
+
+def _features(
+    store: Path,
+    plan: Plan,
+    maker: FeatureMaker | None,
+    asking: AskingOptions,
+    *,
+    progress: bool,
+    say: Callable[[str], None],
+) -> Callable[[], dict[FeatureSet, int]]:
+    """Return what gives the store its feature sets once its shards are there.
+
+    Raises:
+        InputError: what makes one of them is not there; nothing was built yet.
+    """
+    if asking.recurate_only:
+        maker = None
+    if maker is not None:
+        maker.check()
+    earlier = {} if plan.earlier is None else plan.earlier.feature_sets
+    return partial(complete_features, store, maker, earlier, progress=progress, say=say)
 
 
 def _plan(
@@ -281,9 +319,4 @@ def _bar(
 
 def _close(writer: StoreWriter, dataset: Dataset, rights: Mapping[str, str]) -> Manifest:
     """Write the manifest, its counters counted from the shards of this and all earlier runs."""
-    journal = read_journal(writer.path / JOURNAL_NAME)
-    shards = {} if journal is None else journal.shards
-    counters: dict[str, object] = {}
-    counters |= count_shards(writer.path, [shard for _, shard in sorted(shards.items())])
-    counters |= dataset_counters(dataset)
-    return writer.close(counters, rights=rights)
+    return writer.close({**writer.count(), **dataset_counters(dataset)}, rights=rights)

@@ -19,9 +19,12 @@ from retrieval.settings import BuildSettings
 
 Identity = dict[str, JsonValue]
 
-# Machine facts. Where files lie is one: fingerprints name them by content.
+# Machine facts. Where files lie is one: fingerprints name them by content. Feature sets come to a
+# store, and go, without a change of anything else; the manifest says of each what made it.
 _PLACES: Final[Mapping[str, Any]] = {
-    "dataset": {"root": True, "photos": True},
+    # Its protocol is stated as the posts tell it, below.
+    "dataset": {"root": True, "photos": True, "legacy_objects": True, "protocol": True},
+    "observe": {"features": True, "parser": True},
     "ask": {
         "kb": True,
         "imports": {"__all__": {"path"}},
@@ -52,6 +55,8 @@ def store_identity(
         name: getattr(settings, name).model_dump(mode="json", exclude=_PLACES.get(name))
         for name in ("dataset", "observe", "ask", "curate")
     }
+    if dataset.protocol:
+        groups["dataset"]["protocol"] = dataset.protocol
     for name in _FILE_NAMES:
         groups["observe"][name] = Path(groups["observe"][name]).name
     identity = {

@@ -116,7 +116,7 @@ def open_earlier(store: Path, plan: Plan) -> ParquetReader | None:
     if plan.earlier is None:
         return None
     try:
-        return ParquetReader(store)
+        return ParquetReader(store, features=False)
     except StoreDamaged as problem:
         _log.warning("posts are observed again: %s", problem)
         return None

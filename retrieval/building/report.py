@@ -8,11 +8,12 @@ from typing import Literal
 
 from pydantic import JsonValue
 
+from cache.records import FeatureSet
 from retrieval.asking.estimate import Questions
 from retrieval.building.gather import Unfinished
 from retrieval.datasets import Dataset
 
-Action = Literal["built", "resumed", "refreshed", "recurated", "nothing to do"]
+Action = Literal["built", "resumed", "refreshed", "recurated", "features added", "nothing to do"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class BuildReport:
         counters: of the whole store, as its manifest has them.
         num_written: shards written in this run.
         num_observed: posts that the models looked at in this run.
+        num_arrays: arrays that were made in this run, by feature set.
         asked: distinct questions that providers answered in this run.
         answered_from_recordings: distinct questions that an earlier answer served.
         unavailable: questions that a provider could not answer, or that nobody asked.
@@ -44,6 +46,7 @@ class BuildReport:
     counters: Mapping[str, JsonValue]
     num_written: int = 0
     num_observed: int = 0
+    num_arrays: Mapping[FeatureSet, int] = field(default_factory=dict)
     asked: int = 0
     answered_from_recordings: int = 0
     unavailable: int = 0
@@ -65,6 +68,7 @@ class BuildReport:
             "counters": dict(self.counters),
             "num_written": self.num_written,
             "num_observed": self.num_observed,
+            "num_arrays": {str(name): number for name, number in self.num_arrays.items()},
             "asked": self.asked,
             "answered_from_recordings": self.answered_from_recordings,
             "unavailable": self.unavailable,

@@ -17,6 +17,7 @@ from retrieval.datasets.jsonl import read_jsonl
 from retrieval.datasets.lines import shown
 from retrieval.datasets.mnre import read_mnre
 from retrieval.datasets.photo_files import find_photo
+from retrieval.datasets.protocol import protocol_of
 from retrieval.datasets.twitter import read_twitter
 from retrieval.settings import DatasetSettings
 
@@ -37,6 +38,7 @@ class Dataset:
         none_label: the relation that says that there is none, or None.
         problems: what was odd and stopped nothing, by kind.
         digest: SHA-256 over posts and annotations; photos are named by their own content.
+        protocol: which version of a published data set it is; empty for others.
     """
 
     examples: tuple[Example, ...]
@@ -45,6 +47,7 @@ class Dataset:
     none_label: str | None
     problems: tuple[Problem, ...]
     digest: str
+    protocol: str = ""
 
     @property
     def problem_counts(self) -> Counter[str]:
@@ -57,7 +60,8 @@ def read_dataset(settings: DatasetSettings) -> Dataset:
 
     Raises:
         InputError: a file is missing or malformed, an id occurs twice, a label is not among the
-            declared ones; the message names file, line or key, and the way out.
+            declared ones, or the posts are of another version than ``settings.protocol`` states;
+            the message names file, line or key, and the way out.
     """
     reading = _read(settings)
     _refuse_duplicates(reading.found)
@@ -69,6 +73,7 @@ def read_dataset(settings: DatasetSettings) -> Dataset:
         next((label for label in _NONE_LABELS if label in labels), None),
         reading.problems.freeze(),
         _digest(settings.task, examples),
+        protocol_of(settings.reader, settings.protocol, examples),
     )
 
 

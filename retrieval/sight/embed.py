@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -13,11 +13,13 @@ from PIL import Image
 from torch import Tensor
 
 from cache.errors import InputError
+from cache.feature_keys import PYRAMID_SIDE
 from retrieval.settings import ObserveSettings
 from retrieval.sight.encoder_source import EncoderSource, find_encoder
 from retrieval.sight.forward import ForwardClock, padded_batches, pick_device
 
 Vectors = NDArray[np.float32]
+Half = NDArray[np.float16]
 Item = TypeVar("Item")
 
 # An encoder reads at most 77 tokens; more words than these only cost time (a byte-pair tokeniser
@@ -27,14 +29,40 @@ _LONGEST_WORD: Final = 100
 # The preprocessing scales the short side up before it crops the long one, so a photo of
 # 100 x 500,000 pixels would become one of 224 x 1,120,000.
 _MOST_ELONGATED: Final = 8
+# As many as a ResNet has; what a visual prefix is made of.
+_MOST_STAGES: Final = 4
+
+
+class _Tower(Protocol):
+    """What the image towers of open_clip share: ResNets, transformers, and those of timm."""
+
+    def forward_intermediates(
+        self, x: Tensor, *, intermediates_only: bool
+    ) -> dict[str, list[Tensor]]: ...
 
 
 class _Clip(Protocol):
-    """The two methods that all models of open_clip share."""
+    """What all models of open_clip share."""
+
+    visual: _Tower
 
     def encode_image(self, image: Tensor) -> Tensor: ...
 
     def encode_text(self, text: Tensor) -> Tensor: ...
+
+
+class Look(NamedTuple):
+    """What the stages of an image tower make of one image.
+
+    Attributes:
+        last: of the last stage, ``[positions, channels]``, row by row.
+        pooled: of all stages side by side, averaged to 2 x 2 positions, ``[4, channels]``.
+        channels: of each stage.
+    """
+
+    last: Half
+    pooled: Half
+    channels: tuple[int, ...]
 
 
 class ClipEncoder:
@@ -61,6 +89,44 @@ class ClipEncoder:
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """Return one unit vector per text, ``[n, dim]``, rounded to float16 precision."""
         return self._embed(texts, self._text_batch, self._model.encode_text)
+
+    def look(self, images: Sequence[Image.Image]) -> list[Look]:
+        """Return what the stages of the image tower make of each RGB image.
+
+        Raises:
+            InputError: the tower does not show its stages, or gives numbers that are not finite.
+        """
+        found: list[Look] = []
+        for batch, num_real in padded_batches(images, self._image_batch, self._batch_size):
+            on_device = batch.to(self._device)
+            with self._clock.forward():
+                maps = stages_of(self._maps(on_device))
+                last = maps[-1].flatten(2).transpose(1, 2).float().cpu().numpy()
+                pooled = torch.cat([_pooled(one) for one in maps], dim=2).float().cpu().numpy()
+            channels = tuple(one.shape[1] for one in maps)
+            for row in range(num_real):
+                found.append(Look(self._half(last[row]), self._half(pooled[row]), channels))
+        return found
+
+    def _maps(self, batch: Tensor) -> list[Tensor]:
+        try:
+            found = self._model.visual.forward_intermediates(batch, intermediates_only=True)
+            return found["image_intermediates"]
+        except (AttributeError, NotImplementedError, AssertionError) as error:
+            raise InputError(
+                f"the image tower of encoder {self._source.model} does not show its stages "
+                f"({error}). Choose another observe.encoder, or leave grid and pyramid out of "
+                "observe.features."
+            ) from error
+
+    def _half(self, values: Vectors) -> Half:
+        if not np.isfinite(values).all():
+            raise InputError(
+                f"the image tower of encoder {self._source.model} gives numbers that are not "
+                "finite. Check its weights, or set observe.dtype=float32."
+            )
+        largest = float(np.finfo(np.float16).max)
+        return values.clip(-largest, largest).astype(np.float16)
 
     def _embed(
         self,
@@ -91,6 +157,26 @@ class ClipEncoder:
 
     def _text_batch(self, texts: Sequence[str]) -> Tensor:
         return self._tokenize([_bounded(text) for text in texts])
+
+
+def stages_of(maps: Sequence[Tensor]) -> list[Tensor]:
+    """Return up to four of the maps ``[batch, channels, height, width]`` of a tower, in order.
+
+    Where maps shrink on their way, the last of each size, of the four smallest sizes: the stages
+    of a ResNet. Where all are of one size, as in a transformer, four that are evenly spaced, the
+    last one among them.
+    """
+    last_of_size = {tuple(one.shape[2:]): index for index, one in enumerate(maps)}
+    if len(last_of_size) > 1:
+        return [maps[index] for index in sorted(last_of_size.values())[-_MOST_STAGES:]]
+    number = min(_MOST_STAGES, len(maps))
+    return [maps[(place + 1) * len(maps) // number - 1] for place in range(number)]
+
+
+def _pooled(one: Tensor) -> Tensor:
+    """Return a map averaged to 2 x 2 positions, ``[batch, 4, channels]``, row by row."""
+    square = torch.nn.functional.adaptive_avg_pool2d(one.float(), PYRAMID_SIDE)
+    return square.flatten(2).transpose(1, 2)
 
 
 def round_to_half(vectors: Vectors) -> Vectors:

@@ -21,7 +21,7 @@ from retrieval.sight.encoder_source import encoder_fingerprint
 from retrieval.sight.photos import Photo
 
 if TYPE_CHECKING:
-    from retrieval.sight.embed import ClipEncoder
+    from retrieval.sight.embed import ClipEncoder, Look
 
 Vectors = NDArray[np.float32]
 
@@ -88,6 +88,19 @@ class Observer:
     def embed_images(self, images: Sequence[Image.Image]) -> Vectors | None:
         """Return unit vectors ``[n, dim]`` of RGB ``images``, or None without an encoder."""
         return None if self._encoder is None else self._encoder.embed_images(images)
+
+    def look(self, images: Sequence[Image.Image]) -> list[Look]:
+        """Return what the stages of the encoder's image tower make of RGB ``images``.
+
+        Raises:
+            InputError: there is no encoder, or its tower does not show its stages.
+        """
+        if self._encoder is None:
+            raise InputError(
+                "the feature sets grid and pyramid are made by an encoder, and observe.encoder is "
+                "'none'. Name one, or leave them out of observe.features."
+            )
+        return self._encoder.look(images)
 
     def _observe_photos(
         self, pixels: dict[str, Image.Image]

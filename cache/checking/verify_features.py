@@ -1,0 +1,114 @@
+"""Whether feature sets hold what the posts of a store need, and nothing that cannot be."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from cache.errors import RamieError, StoreDamaged
+from cache.feature_keys import PostSize, feature_key, misfit, size_of
+from cache.keys import is_content_key
+from cache.manifest import FeatureSetEntry, FileEntry, Manifest
+from cache.reading.shard_posts import shard_posts
+from cache.records import FeatureSet
+from cache.tables.features import Made, decode_array, made_of
+from cache.tables.shards import load_shard
+
+_WAY_OUT: Final = (
+    "Until then systems that read the set cannot be trained on the store; nothing else is lost by "
+    "it. Remove the file and build again with the recipe of the store: only this is made anew."
+)
+Needed = Mapping[str, PostSize]
+
+
+class FeatureFile(NamedTuple):
+    """A file of a feature set to be checked.
+
+    Attributes:
+        name: of the set.
+        features: what the manifest says of the set.
+        file: what it says of the file.
+        needed: keys that the file must have, with the size of a post of each; None where damage
+            elsewhere keeps that from being known.
+    """
+
+    name: FeatureSet
+    features: FeatureSetEntry
+    file: FileEntry
+    needed: Needed | None
+
+
+@dataclass(slots=True)
+class FeatureFindings:
+    """What was found in a file: sentences that name it, and counts, see `VerifyReport`."""
+
+    problems: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+def feature_files(root: Path, manifest: Manifest, *, posts_sound: bool) -> list[FeatureFile]:
+    """Return the files of all feature sets, with what the posts need where these are sound."""
+    seen: dict[FeatureSet, set[str]] = {name: set() for name in manifest.feature_sets}
+    files: list[FeatureFile] = []
+    for shard in manifest.shards if seen else ():
+        posts = shard_posts(root, shard) if posts_sound else []
+        for name, features in manifest.feature_sets.items():
+            sizes = {feature_key(name, post): size_of(post) for post in posts}
+            needed = {key: s for key, s in sizes.items() if key and key not in seen[name]}
+            seen[name].update(needed)
+            file = features.files[shard.index]
+            files.append(FeatureFile(name, features, file, needed if posts_sound else None))
+    return files
+
+
+def check_feature_file(root: Path, one: FeatureFile) -> FeatureFindings:
+    """Read every byte and every array of a file."""
+    found = FeatureFindings()
+    found.counts[f"arrays of {one.name}"] += one.file.rows
+    found.counts["bytes"] += one.file.size_bytes
+    try:
+        found.problems += (f"{root / one.file.path}: {what}." for what in _problems(root, one))
+    except RamieError as error:
+        found.problems.append(f"{error} {_WAY_OUT}")
+    return found
+
+
+def _problems(root: Path, one: FeatureFile) -> Iterator[str]:
+    file = load_shard(root, one.file, "features")
+    keys: list[str] = []
+    try:
+        made = made_of(file.schema, one.name)
+        stages = one.features.stages if one.file.rows else ()
+        if made != Made(one.features.source, stages):
+            yield f"it says that {made} made it, and the manifest that {one.features.source!r} did"
+        for group in range(file.num_groups):
+            part = file.group(group)
+            keys += part.column("key").to_pylist()
+            for row, key in enumerate(part.column("key").to_pylist()):
+                size = None if one.needed is None else one.needed.get(key)
+                try:
+                    array = decode_array(part, row, one.name, one.features.dims)
+                except StoreDamaged as error:
+                    yield str(error)
+                else:
+                    why = None if size is None else misfit(one.name, array, size)
+                    if why is not None:
+                        yield f"the array {key!r}: {why}"
+    finally:
+        file.close()
+    if keys != sorted(set(keys)) or not all(map(is_content_key, keys)):
+        yield "rows are not sorted by unique key"
+    if one.needed is not None:
+        for what, odd in (
+            ("is missing", one.needed.keys() - set(keys)),
+            (
+                "belongs into an earlier file, or to no post",
+                set(keys) - one.needed.keys(),
+            ),
+        ):
+            if odd:
+                more = f" (and {len(odd) - 1:,} more)" if len(odd) > 1 else ""
+                yield f"the array {min(odd)} {what}{more}"

@@ -1,0 +1,111 @@
+"""Arrays of a feature set as a table, and back; an array is believed only as far as it fits."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from cache.errors import InputError, StoreDamaged
+from cache.feature_keys import Array, nonsense
+from cache.keys import is_content_key
+from cache.records import FeatureSet
+from cache.schema import FEATURE_AXES, FEATURE_DTYPES
+from cache.tables.columns import table_of
+
+# Some fifty times the grid of a large encoder.
+MAX_ARRAY_BYTES: Final = 64 << 20
+_SOURCE: Final = b"ramie.source"
+_STAGES: Final = b"ramie.stages"
+_SET: Final = b"ramie.feature_set"
+
+
+class Made(NamedTuple):
+    """What made the arrays of a file: source and stages, see `FeatureSetEntry`."""
+
+    source: str
+    stages: tuple[int, ...] = ()
+
+
+def features_table(name: FeatureSet, made: Made, arrays: Mapping[str, Array]) -> pa.Table:
+    """Return arrays of a feature set by key as a table, which names what made them.
+
+    Raises:
+        InputError: an array is not of the form of its set; the message names the key.
+    """
+    for key, array in arrays.items():
+        if (why := _refused(name, key, array)) is not None:
+            raise InputError(f"the array {key} of feature set {name} cannot be stored: {why}.")
+    keys = sorted(arrays)
+    little = np.dtype(FEATURE_DTYPES[name]).newbyteorder("<")
+    table = table_of(
+        "features",
+        {
+            "key": keys,
+            "shape": [list(arrays[key].shape) for key in keys],
+            "dtype": [FEATURE_DTYPES[name]] * len(keys),
+            "data": [np.ascontiguousarray(arrays[key], little).tobytes() for key in keys],
+        },
+    )
+    said = {_SET: name, _SOURCE: made.source, _STAGES: json.dumps(made.stages)}
+    metadata = {key: value.encode() for key, value in said.items()}
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), **metadata})
+
+
+def made_of(schema: pa.Schema, name: FeatureSet) -> Made | None:
+    """Return what a file with that schema says of its arrays; None if they are of another set."""
+    said = schema.metadata or {}
+    if said.get(_SET) != name.encode():
+        return None
+    try:
+        stages = json.loads(said[_STAGES])
+        return Made(said[_SOURCE].decode(), tuple(int(size) for size in stages))
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None
+
+
+def decode_array(part: pa.Table, row: int, name: FeatureSet, dims: tuple[int, ...]) -> Array:
+    """Return the array in a row of a table.
+
+    Args:
+        part: rows of a file of the set.
+        row: of ``part``.
+        name: of the set.
+        dims: that all its arrays have.
+
+    Raises:
+        StoreDamaged: it is not of the form that the manifest promises, or its numbers cannot be.
+    """
+    key, shape, dtype, data = (part.column(c)[row] for c in ("key", "shape", "dtype", "data"))
+    sizes, buffer = shape.as_py(), data.as_buffer()
+    wanted = np.dtype(FEATURE_DTYPES[name]).newbyteorder("<")
+    free, fixed = FEATURE_AXES[name]
+    if dtype.as_py() != FEATURE_DTYPES[name] or len(sizes) != free + fixed:
+        raise _damaged(key, f"{str(dtype.as_py())[:20]} of {len(sizes)} axes")
+    if min(sizes) < 0 or tuple(sizes[free:]) != dims:
+        raise _damaged(key, f"it has the sizes {sizes}, and all end in {list(dims)}")
+    if math.prod(sizes) * wanted.itemsize != buffer.size or buffer.size > MAX_ARRAY_BYTES:
+        raise _damaged(key, f"{buffer.size:,} bytes are not {sizes} numbers")
+    # A copy: the row group stays in memory for others, and nobody may write into it.
+    array: Array = np.frombuffer(buffer, wanted).reshape(sizes).astype(FEATURE_DTYPES[name])
+    if (why := nonsense(name, array)) is not None:
+        raise _damaged(key, why)
+    return array
+
+
+def _refused(name: FeatureSet, key: str, array: Array) -> str | None:
+    if not is_content_key(key):
+        return "its key is none"
+    if array.ndim != sum(FEATURE_AXES[name]) or array.dtype != FEATURE_DTYPES[name]:
+        return f"it is {array.dtype} of {array.ndim} axes"
+    if array.nbytes > MAX_ARRAY_BYTES:
+        return f"{array.nbytes:,} bytes are more than the {MAX_ARRAY_BYTES:,} that one may have"
+    return nonsense(name, array)
+
+
+def _damaged(key: Any, why: str) -> StoreDamaged:
+    return StoreDamaged(f"the array {key.as_py()[:80]!r}: {why}")

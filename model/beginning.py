@@ -1,0 +1,149 @@
+"""How a training begins: what it is, written into its folder, and the posts it learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from cache.errors import InputError
+from cache.reader import Features
+from model.build import Parts, feature_shapes, for_second_task, new_parts
+from model.data import ExampleSource, PreparedPost, Task, label_set, read_split
+from model.ranks import Ranks
+from model.run import Run, SecondTask, code_version, library_versions, write_run
+from model.same_run import check_same_run
+from model.settings import ModelSettings, TrainSettings
+from model.subset import chosen_posts
+
+_SPLITS = ("train", "dev")
+OTHER_TASK: dict[Task, Task] = {"entities": "relations", "relations": "entities"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where posts come from.
+
+    Attributes:
+        first: the store of the run's task.
+        task: of the run.
+        second: a store of the other task, for a system that does both; or None.
+    """
+
+    first: ExampleSource
+    task: Task
+    second: ExampleSource | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Beginning:
+    """A network that was not trained yet, and what it learns from.
+
+    Attributes:
+        parts: the network; of two tasks, as it does the first.
+        train: posts of the training split, of both tasks.
+        dev: for each task the network as it does that task, and the posts it is tested on.
+    """
+
+    parts: Parts
+    train: tuple[PreparedPost, ...]
+    dev: tuple[tuple[Parts, tuple[PreparedPost, ...]], ...]
+
+
+def begin(
+    sources: Sources,
+    model: ModelSettings,
+    settings: TrainSettings,
+    folder: Path,
+    *,
+    ranks: Ranks,
+    progress: bool = False,
+) -> Beginning:
+    """Return a new network with its posts; the first process describes it in ``folder``.
+
+    Raises:
+        InputError: stores, settings or folder do not allow it; the message says what to do.
+        StoreError: a store cannot be used.
+    """
+    shapes = feature_shapes(sources.first, model)
+    tasks = list(_with_tasks(sources))
+    if len({_visual_dim(source) for source, _ in tasks}) > 1:
+        raise InputError(
+            "the stores of the two tasks were made by image encoders of different sizes. Build "
+            "both with the same observe.encoder."
+        )
+    read = [_read(source, tuple(shapes), settings) for source, _ in tasks]
+    labels = [
+        label_set((post.example for post in found["train"]), task)
+        for found, (_, task) in zip(read, tasks, strict=True)
+    ]
+    run = Run(
+        task=sources.task,
+        labels=labels[0],
+        visual_dim=_visual_dim(sources.first),
+        shapes=shapes,
+        store=_fingerprint(sources.first),
+        second=_second(tasks, labels),
+        model=model,
+        train=settings,
+        code_version=code_version(),
+        libraries=library_versions(),
+    )
+    if ranks.first:
+        check_same_run(folder, run)
+    parts = new_parts(run, folder if ranks.first else None)
+    if ranks.first:
+        write_run(folder, run)
+    views = [parts, for_second_task(parts)][: len(tasks)] if run.second else [parts]
+    prepared = [
+        {split: _prepared(view, found[split], progress) for split in _SPLITS}
+        for view, found in zip(views, read, strict=True)
+    ]
+    return Beginning(
+        parts,
+        tuple(post for found in prepared for post in found["train"]),
+        tuple((view, found["dev"]) for view, found in zip(views, prepared, strict=True)),
+    )
+
+
+def _with_tasks(sources: Sources) -> Iterator[tuple[ExampleSource, Task]]:
+    yield sources.first, sources.task
+    if sources.second is not None:
+        yield sources.second, OTHER_TASK[sources.task]
+
+
+def _read(
+    source: ExampleSource, needs: Sequence[Any], settings: TrainSettings
+) -> dict[str, list[Features]]:
+    read = {split: read_split(source, split, needs) for split in _SPLITS}
+    if settings.share < 1:
+        chosen = chosen_posts(source.example_ids("train"), settings.share, settings.seed)
+        read["train"] = [p for p in read["train"] if p.example.post.example_id in chosen]
+    return read
+
+
+def _second(
+    tasks: Sequence[tuple[ExampleSource, Task]], labels: Sequence[tuple[str, ...]]
+) -> SecondTask | None:
+    if len(tasks) == 1:
+        return None
+    source, task = tasks[1]
+    return SecondTask(task=task, labels=labels[1], store=_fingerprint(source))
+
+
+def _prepared(parts: Parts, posts: Sequence[Features], progress: bool) -> tuple[PreparedPost, ...]:
+    watched = tqdm(posts, "tokenise", unit="post", disable=None if progress else True)
+    return tuple(parts.preparer.prepare(post) for post in watched)
+
+
+def _visual_dim(source: ExampleSource) -> int:
+    manifest: Any = getattr(source, "manifest", None)
+    return 0 if manifest is None else manifest.embedding_dim or 0
+
+
+def _fingerprint(source: ExampleSource) -> str:
+    manifest: Any = getattr(source, "manifest", None)
+    return "" if manifest is None else str(manifest.fingerprint)

@@ -1,0 +1,83 @@
+"""Fits the temperature of a trained run on its dev split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from model.batch import Batch
+from model.build import Parts, load_parts, place
+from model.collate import Shown
+from model.data import ExampleSource, PreparedPost
+from model.device import choose_device
+from model.evaluation import opened, predict_posts, prepare_split, watched
+from model.temperature import (
+    Scored,
+    Temperature,
+    fit,
+    head_of,
+    scored,
+    weights_digest,
+    write_temperature,
+)
+
+
+def calibrate(
+    run: Path | str,
+    store: Path | str | ExampleSource,
+    split: str = "dev",
+    *,
+    device: str = "auto",
+    progress: bool = False,
+) -> Temperature:
+    """Fit the temperature of a trained run on a split, and keep it in the run folder.
+
+    Raises:
+        InputError: no such run or split, or no annotated post in it.
+        StoreError: the store cannot be used.
+    """
+    parts = load_parts(Path(run))
+    target = choose_device(device)
+    place(parts, target)
+    with opened(store) as source:
+        posts = prepare_split(parts, source, split, progress=progress)
+        manifest: Any = getattr(source, "manifest", None)
+    scores = score_posts(parts, posts, device=target, bar=watched(progress, split))
+    best, before, after = fit(scores)
+    found = Temperature(
+        task=parts.run.task,
+        temperature=best,
+        split=split,
+        posts=sum(len(part.gold) for part in scores),
+        nll_before=before,
+        nll_after=after,
+        store="" if manifest is None else manifest.fingerprint,
+        weights_sha256=weights_digest(Path(run)),
+    )
+    write_temperature(Path(run), found)
+    return found
+
+
+def score_posts(
+    parts: Parts,
+    posts: Sequence[PreparedPost],
+    *,
+    device: torch.device,
+    bar: Callable[[list[list[int]]], Iterable[list[int]]] = iter,
+) -> list[Scored]:
+    """Return the scores of all annotated posts, for `model.temperature.fit`."""
+    own = [Shown(post.evidence) for post in posts]
+    found: list[list[Scored]] = predict_posts(
+        parts, posts, own, device=device, each=_scored_once, bar=bar
+    )
+    return [part for parts_of_batch in found for part in parts_of_batch]
+
+
+def _scored_once(parts: Parts, batch: Batch) -> list[list[Scored]]:
+    """Return the scores of the whole batch in the place of its first post."""
+    head = head_of(parts.network.head, batch)
+    found = scored(head, parts.network.read(batch).words, batch)
+    return [[] if found is None else [found], *([] for _ in batch.posts[1:])]

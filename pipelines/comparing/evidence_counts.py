@@ -1,0 +1,53 @@
+"""F1 of posts with little and with much evidence."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from cache import open_store
+from model.metrics import Counts
+from pipelines.comparing.curves import Curve
+from pipelines.comparing.rows import Row
+
+if TYPE_CHECKING:
+    from pipelines.comparing.compare import Grid
+
+# Upper ends, inclusive.
+_BINS: Final = (0, 2, 5, 10, 20)
+
+
+def f1_by_evidence(grid: Grid, rows: Sequence[Row]) -> dict[str, Curve]:
+    """Return test F1 of each row, by how many evidence items the store has of a post."""
+    counts = {place.name: _counts(place.store, grid.split) for place in grid.places}
+    curves: dict[str, Curve] = {}
+    for row in rows:
+        points: defaultdict[float, list[float]] = defaultdict(list)
+        for (world, _), run in row.runs.items():
+            bins = np.array([_bin(counts[world][name]) for name in run.example_ids])
+            for number in np.unique(bins).tolist():
+                tp, fp, fn = run.counts[bins == number].sum(0).tolist()
+                points[number].append(100 * Counts(tp, fp, fn).f1)
+        labels = {number: _label(int(number)) for number in sorted(points)}
+        curves[row.system.name] = Curve(dict(sorted(points.items())), labels)
+    return curves
+
+
+def _counts(store: Path, split: str) -> Mapping[str, int]:
+    with open_store(store, reader="parquet") as reader:
+        return {name: len(reader.features(name).evidence) for name in reader.example_ids(split)}
+
+
+def _bin(count: int) -> int:
+    return sum(count > end for end in _BINS)
+
+
+def _label(number: int) -> str:
+    low = 0 if number == 0 else _BINS[number - 1] + 1
+    if number == len(_BINS):
+        return f"{low} or more"
+    return str(low) if low == _BINS[number] else f"{low} to {_BINS[number]}"

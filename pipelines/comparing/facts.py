@@ -1,0 +1,151 @@
+"""What a table is of: without it, a figure cannot be compared with any other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from cache import open_store
+from cache.errors import StoreMismatch
+from cache.manifest import read_manifest
+from model.run import read_run
+from pipelines.comparing.places import Place
+from pipelines.comparing.scored import fingerprint_of
+from pipelines.config import Recipe
+from pipelines.runs import code_commit, commit_of_run
+from retrieval.datasets.protocol import CONTAMINATED, is_contaminated, protocol_of
+
+_SHOWN: Final = 12
+_SPANS: Final = {
+    "mner": "; F1 of lenient spans, strict ones in a column of their own",
+    "mre": "; micro F1 without the label for no relation",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a table is of.
+
+    Attributes:
+        recipe: its name.
+        task: ``mner`` or ``mre``.
+        split: what was scored.
+        seeds: of training.
+        worlds: names of the made-up worlds; empty for a real data set.
+        protocol: which posts, labels and objects.
+        contaminated: why the figures are not to be believed; empty where they may.
+        encoder: of text.
+        stores: fingerprints of the stores.
+        code: version and commits of the code that trained the runs.
+        commit: of the code that made the table.
+    """
+
+    recipe: str
+    task: str
+    split: str
+    seeds: tuple[int, ...]
+    worlds: tuple[str, ...]
+    protocol: str
+    contaminated: str
+    encoder: str
+    stores: tuple[str, ...]
+    code: tuple[str, ...]
+    commit: str
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Return what people are told, by subject."""
+        stores = ", ".join(one[:_SHOWN] for one in self.stores)
+        told = [
+            ("protocol", f"{self.protocol}, {self.split} split{_SPANS[self.task]}"),
+            ("seeds", ", ".join(map(str, self.seeds))),
+            ("worlds", ", ".join(self.worlds)),
+            ("text encoder", self.encoder),
+            ("store", stores),
+            ("code of the runs", "; ".join(self.code)),
+            ("CONTAMINATED", self.contaminated),
+        ]
+        return [(subject, text) for subject, text in told if text]
+
+    def to_json(self) -> dict[str, object]:
+        """Return every field by name."""
+        return asdict(self)
+
+
+def facts_of(
+    recipe: Recipe,
+    places: Sequence[Place],
+    runs: Iterable[Path],
+    *,
+    split: str,
+    seeds: Sequence[int],
+) -> Facts:
+    """Return what a table over ``places`` is of.
+
+    Args:
+        recipe: of all of them.
+        places: stores and worlds.
+        runs: folders of the finished runs.
+        split: what was scored.
+        seeds: of training.
+
+    Raises:
+        StoreMismatch: the stores follow different protocols.
+    """
+    protocols = {store: _protocol(store) for store in _with_unfiltered(places)}
+    if len(set(protocols.values())) > 1:
+        told = "; ".join(f"{store}: {name or 'no protocol'}" for store, name in protocols.items())
+        raise StoreMismatch(
+            f"the stores follow different protocols ({told}), and figures of both in one table "
+            "would mislead. Compare stores of one protocol."
+        )
+    protocol = next(iter(protocols.values()))
+    return Facts(
+        recipe=recipe.name,
+        task=recipe.dataset.task,
+        split=split,
+        seeds=tuple(seeds),
+        worlds=tuple(place.name for place in places if place.name),
+        protocol=protocol or f"data of recipe {recipe.name}",
+        contaminated=CONTAMINATED if is_contaminated(protocol) else "",
+        encoder=_encoder(recipe.model.text_encoder),
+        stores=tuple(fingerprint_of(place.store) for place in places),
+        code=tuple(dict.fromkeys(_code(run) for run in runs)),
+        commit=code_commit(),
+    )
+
+
+def _with_unfiltered(places: Iterable[Place]) -> Iterator[Path]:
+    for place in places:
+        yield place.store
+        if place.unfiltered is not None:
+            yield place.unfiltered
+
+
+def _protocol(store: Path) -> str:
+    """Return what the store states; an older one is asked by its posts."""
+    manifest = read_manifest(store)
+    value: object = manifest.identity
+    for key in ("settings", "dataset"):
+        value = value.get(key) if isinstance(value, dict) else None
+    settings = value if isinstance(value, dict) else {}
+    named = settings.get("protocol")
+    if isinstance(named, str):
+        return named
+    with open_store(store, reader="parquet") as reader:
+        examples = [reader.features(name).example for name in reader.example_ids("test")]
+    return protocol_of(str(settings.get("reader", "")), None, examples)
+
+
+def _encoder(name: str) -> str:
+    """Return a name without the place of a file."""
+    path = Path(name)
+    return "/".join(path.parts[-2:]) if path.is_absolute() else name
+
+
+def _code(run: Path) -> str:
+    there = read_run(run)
+    commit = commit_of_run(run)
+    torch = there.libraries.get("torch", "")
+    return f"ramie {there.code_version}{f' at {commit}' if commit else ''}, torch {torch}"

@@ -1,0 +1,121 @@
+"""One run of the grid: trained, or taken as it is, and tested."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict
+
+from cache.errors import InputError
+from cache.writing.lock import WriterLock
+from model.order import EvidenceOf
+from model.run import DESCRIPTION, read_run
+from model.training import train
+from pipelines.comparing.scored import Scored, fingerprint_of, kept_score, scored
+from pipelines.config import Recipe
+from pipelines.runs import RECIPE_FILE, write_recipe
+from pipelines.tasks import model_task
+
+_LOCK: Final = "compare.lock"
+
+
+class Job(BaseModel):
+    """What a worker is told.
+
+    Attributes:
+        name: what people are told.
+        recipe: with the model and the training of this run.
+        store: what is read.
+        run: folder of the run.
+        split: what is scored.
+        shown: whose evidence it is shown at the test; a test for each.
+        device: ``auto``, ``cpu`` or ``cuda``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    recipe: Recipe
+    store: Path
+    run: Path
+    split: str = "test"
+    shown: tuple[EvidenceOf, ...] = ("own",)
+    device: str = "auto"
+
+
+def do_job(job: Job, *, progress: bool = False) -> None:
+    """Train what is missing and test it; raises what training and evaluation raise.
+
+    Raises:
+        StoreError: another process is at this run.
+    """
+    lock = WriterLock(job.run / _LOCK)
+    try:
+        if not is_finished(job):
+            report = train(
+                job.store,
+                model_task(job.recipe),
+                job.recipe.model,
+                job.recipe.train,
+                job.run,
+                second=job.recipe.second_store(),
+                device=job.device,
+                progress=progress,
+            )
+            if not report.finished:
+                raise InputError(f"{job.run} was stopped early. Run the same command again.")
+            write_recipe(job.run, job.recipe, job.store)
+        for shown in job.shown:
+            scored(job.run, job.store, job.split, shown, device=job.device, progress=progress)
+    finally:
+        lock.release()
+
+
+def result_of(job: Job, shown: EvidenceOf) -> Scored | None:
+    """Return the test of a finished run, or None where there is none yet.
+
+    Raises:
+        InputError: the folder holds another run.
+    """
+    if not is_finished(job):
+        return None
+    return kept_score(job.run, fingerprint_of(job.store), job.split, shown)
+
+
+def is_finished(job: Job) -> bool:
+    """Return whether the run is there and done.
+
+    The code version and the libraries that it was trained by are not asked for here: what is
+    finished is taken as it is, and the table names them.
+
+    Raises:
+        InputError: the folder holds a run of another description.
+    """
+    if not (job.run / DESCRIPTION).is_file():
+        return False
+    there = read_run(job.run)
+    differ = [
+        *_differing("model.", job.recipe.model.model_dump(), there.model.model_dump()),
+        *_differing("train.", job.recipe.train.model_dump(), there.train.model_dump()),
+        *(["task"] if there.task != model_task(job.recipe) else []),
+        *(["store"] if there.store != fingerprint_of(job.store) else []),
+    ]
+    if differ:
+        raise InputError(
+            f"{job.run} holds another run: {', '.join(differ[:6])} differ. Choose another --out "
+            "folder, or delete that run."
+        )
+    return (job.run / RECIPE_FILE).is_file()
+
+
+def _differing(prefix: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Sequence[str]:
+    return [f"{prefix}{key}" for key in ours if _same(key, ours[key]) != _same(key, theirs[key])]
+
+
+def _same(key: str, value: Any) -> Any:
+    """Return a value without machine facts: an encoder in another folder is the same one."""
+    if key == "text_encoder" and Path(value).is_absolute():
+        return Path(value).parts[-2:]
+    return value

@@ -1,0 +1,191 @@
+"""Rows of a table: a system, what is taken from it, how much it is taught, whose evidence it sees.
+
+A row is a change to a recipe. Its run folders are named by it, so that a grid can be stopped, gone
+on with, or filled by several machines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal, get_args
+
+from cache.errors import InputError
+from cache.records import LEVELS, MODALITIES
+from model.order import EvidenceOf
+from model.settings import ModelSettings, TrainSettings
+from pipelines.config import Recipe
+
+Ablation = Literal["levels", "modalities", "consistency", "filters"]
+ABLATIONS: Final[tuple[Ablation, ...]] = get_args(Ablation)
+BASELINE: Final = "text_only"
+_FILTERS: Final = "filters"
+_CONSISTENCY: Final = "consistency"
+_LEVEL: Final = " level"
+_MODALITY: Final = " evidence"
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """One row.
+
+    Attributes:
+        fusion: name of the system.
+        without: what is taken from it; empty for the whole system.
+        share: of the training posts that it learns from, in (0, 1].
+        trained_on: whose evidence it was shown in training.
+        shown: whose evidence it is shown at the test.
+    """
+
+    fusion: str
+    without: str = ""
+    share: float = 1.0
+    trained_on: EvidenceOf = "own"
+    shown: EvidenceOf = "own"
+
+    @property
+    def name(self) -> str:
+        """Return what the table calls it."""
+        if self.without:
+            return f"{self.fusion} without {self.without}"
+        if self.trained_on == "others":
+            return f"{self.fusion}, trained and tested on the evidence of other posts"
+        if self.shown != "own":
+            return f"{self.fusion}, shown the evidence of {self.shown} at the test"
+        return self.fusion
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether it is a system as it is meant, and no ablation or control."""
+        return not self.without and self.trained_on == self.shown == "own"
+
+    @property
+    def reads_unfiltered(self) -> bool:
+        """Return whether it reads the store that was curated without filters."""
+        return self.without == _FILTERS
+
+    def run_name(self, seed: int) -> str:
+        """Return the name of its run folder; how it is tested does not matter for that."""
+        parts = [self.fusion]
+        if self.without:
+            parts.append(f"without-{self.without.replace(' ', '-')}")
+        if self.share != 1:
+            parts.append(f"share{100 * self.share:g}")
+        if self.trained_on != "own":
+            parts.append(self.trained_on)
+        return "-".join([*parts, f"seed{seed}"])
+
+    def model(self, settings: ModelSettings) -> ModelSettings:
+        """Return ``settings`` as this row changes them."""
+        change: dict[str, object] = {"fusion": self.fusion}
+        if self.without.endswith(_LEVEL):
+            gone = self.without.removesuffix(_LEVEL)
+            change["levels"] = [level for level in settings.levels if level != gone]
+        elif self.without.endswith(_MODALITY):
+            gone = self.without.removesuffix(_MODALITY)
+            change["modalities"] = [kind for kind in settings.modalities if kind != gone]
+        elif self.without == _CONSISTENCY:
+            change["consistency"] = False
+        # Validated, which `model_copy` would not do.
+        return ModelSettings.model_validate({**settings.model_dump(), **change})
+
+    def training(self, settings: TrainSettings, seed: int) -> TrainSettings:
+        """Return ``settings`` as this row changes them."""
+        change: dict[str, object] = {"seed": seed, "evidence": self.trained_on}
+        if self.share != 1:
+            change["share"] = self.share
+        return TrainSettings.model_validate({**settings.model_dump(), **change})
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows that belong together; each of them is compared with the first.
+
+    Attributes:
+        title: empty for the only block of a table.
+        systems: the rows.
+    """
+
+    title: str
+    systems: tuple[System, ...]
+
+
+def blocks_of(
+    fusions: Sequence[str],
+    *,
+    recipe: Recipe,
+    shares: Sequence[float] = (1.0,),
+    ablate: Sequence[str] = (),
+    ablated: Sequence[str] | None = None,
+    controls: bool = False,
+) -> list[Block]:
+    """Return the blocks of a table.
+
+    Args:
+        fusions: systems; the first is the baseline.
+        recipe: says which levels and modalities there are to be taken away.
+        shares: of the training posts; a block for each.
+        ablate: what to take away, of `ABLATIONS`; a block for each system in ``ablated``.
+        ablated: systems to take it from; None means ``synthesis`` where it is compared, else each
+            that reads evidence.
+        controls: add two rows for each system that reads evidence, with the evidence of others.
+
+    Raises:
+        InputError: a name is unknown, missing or there twice, or a share is not in (0, 1].
+    """
+    _check(fusions, shares, ablate)
+    chosen = ("synthesis",) if "synthesis" in fusions else tuple(_readers(fusions))
+    blocks: list[Block] = []
+    for share in shares:
+        rows = _controlled(fusions, controls)
+        title = "" if share == 1 else f"{100 * share:g} % of the training posts"
+        blocks.append(Block(title, tuple(replace(row, share=share) for row in rows)))
+        for fusion in (chosen if ablated is None else ablated) if ablate else ():
+            whole = System(fusion, share=share)
+            parts = [replace(whole, without=part) for part in _parts(ablate, recipe.model)]
+            named = f"{fusion}, parts taken away" + (f"; {title}" if title else "")
+            blocks.append(Block(named, (whole, *parts)))
+    return blocks
+
+
+def systems_in(blocks: Iterable[Block]) -> list[System]:
+    """Return every row once."""
+    return list(dict.fromkeys(system for block in blocks for system in block.systems))
+
+
+def _check(fusions: Sequence[str], shares: Sequence[float], ablate: Sequence[str]) -> None:
+    if not fusions or len(set(fusions)) < len(fusions) or not all(fusions):
+        raise InputError("name each system to compare once, and at least one.")
+    for share in shares:
+        if not 0 < share <= 1:
+            raise InputError(
+                f"{100 * share:g} % is no share of the training posts; give percent in (0, 100]."
+            )
+    for name in ablate:
+        if name not in ABLATIONS:
+            raise InputError(f"cannot ablate {name!r}; known are {', '.join(ABLATIONS)}.")
+
+
+def _controlled(fusions: Iterable[str], controls: bool) -> list[System]:
+    rows: list[System] = []
+    for fusion in fusions:
+        rows.append(System(fusion))
+        if controls and fusion != BASELINE:
+            rows.append(System(fusion, shown="others"))
+            rows.append(System(fusion, trained_on="others", shown="others"))
+    return rows
+
+
+def _readers(fusions: Iterable[str]) -> list[str]:
+    return [fusion for fusion in fusions if fusion != BASELINE]
+
+
+def _parts(ablate: Sequence[str], model: ModelSettings) -> list[str]:
+    """Return what can be taken away, one after the other; the last of a kind must stay."""
+    parts: list[str] = []
+    if "levels" in ablate and len(model.levels) > 1:
+        parts += [f"{level}{_LEVEL}" for level in LEVELS if level in model.levels]
+    if "modalities" in ablate and len(model.modalities) > 1:
+        parts += [f"{kind}{_MODALITY}" for kind in MODALITIES if kind in model.modalities]
+    parts += [name for name in (_CONSISTENCY, _FILTERS) if name in ablate]
+    return parts

@@ -1,0 +1,151 @@
+"""Several runs side by side, each in a process of its own with one thread.
+
+A tiny model gains next to nothing from a second thread, so that on few cores runs side by side
+finish sooner than one after the other. And a process that dies takes no other run with it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Final, NamedTuple
+
+from cache.errors import RamieError
+from pipelines.comparing.jobs import Job, do_job
+
+LOG: Final = "compare.log"
+_POLL_S: Final = 0.05
+_PATIENCE_S: Final = 20.0
+_MOST_SHOWN: Final = 600
+_ONE_THREAD: Final = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+)
+
+
+class Failure(NamedTuple):
+    """A run that came to nothing: why, and where more is said."""
+
+    name: str
+    reason: str
+    log: Path | None
+
+    def __str__(self) -> str:
+        return self.reason + (f" (see {self.log})" if self.log is not None else "")
+
+    def to_json(self) -> dict[str, object]:
+        """Return every field by name."""
+        log = None if self.log is None else str(self.log)
+        return {"run": self.name, "reason": self.reason, "log": log}
+
+
+Done = Callable[[Job, Failure | None], None]
+
+
+def do_jobs(jobs: Sequence[Job], workers: int, done: Done) -> None:
+    """Do every job, ``workers`` at a time; one that fails costs no other.
+
+    Args:
+        jobs: in the order in which they begin.
+        workers: 1 does them here, with all threads and with bars where there is a terminal.
+        done: told of each that ended, in the order in which they do.
+    """
+    if workers == 1:
+        for job in jobs:
+            done(job, _here(job))
+        return
+    waiting = list(jobs)
+    running: list[_Worker] = []
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                running.append(_Worker(waiting.pop(0)))
+            ended = [worker for worker in running if worker.process.poll() is not None]
+            for worker in ended:
+                running.remove(worker)
+                done(worker.job, worker.failure())
+            if not ended:
+                time.sleep(_POLL_S)
+    finally:
+        _stop(running)
+
+
+def _here(job: Job) -> Failure | None:
+    try:
+        do_job(job, progress=True)
+    except RamieError as error:
+        return Failure(job.name, str(error), None)
+    return None
+
+
+class _Worker:
+    """A process at work on a job."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        job.run.mkdir(parents=True, exist_ok=True)
+        self.log = job.run / LOG
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "pipelines.comparing.worker"],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **dict.fromkeys(_ONE_THREAD, "1")},
+                # Ctrl-C reaches us alone, and we pass it on: once.
+                start_new_session=True,
+            )
+        self.input: IO[bytes] | None = self.process.stdin
+        assert self.input is not None
+        with suppress(BrokenPipeError):  # it is dead already, and its log says why
+            self.input.write(job.model_dump_json().encode() + b"\n")
+            self.input.flush()
+
+    def failure(self) -> Failure | None:
+        """Return why the ended process failed, or None."""
+        self._close()
+        code = self.process.returncode
+        if code == 0:
+            return None
+        said = self.log.read_text(encoding="utf-8", errors="replace").strip()[-_MOST_SHOWN:]
+        last = said.splitlines()[-1] if said else f"the process ended with {code}"
+        if code < 0:
+            last = f"killed by signal {-code}" + (f"; last it said: {last}" if said else "")
+        return Failure(self.job.name, last, self.log)
+
+    def stop(self, how: signal.Signals) -> None:
+        """Send a signal to a process that may have ended."""
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the end, and kill what does not end in time."""
+        try:
+            self.process.wait(max(0.0, seconds))
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self._close()
+
+    def _close(self) -> None:
+        if self.input is not None:
+            with suppress(BrokenPipeError):
+                self.input.close()
+            self.input = None
+
+
+def _stop(running: Sequence[_Worker]) -> None:
+    """Interrupt what still runs and wait for it; what does not end in time is killed."""
+    for worker in running:
+        worker.stop(signal.SIGINT)
+    deadline = time.monotonic() + _PATIENCE_S
+    for worker in running:
+        worker.wait(deadline - time.monotonic())

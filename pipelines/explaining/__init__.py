@@ -1,0 +1,1 @@
+"""Which evidence mattered, and which errors are left: what `ramie explain` shows."""

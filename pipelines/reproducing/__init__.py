@@ -1,0 +1,1 @@
+"""A published setting in one command: build, verify, audit, compare."""

@@ -1,0 +1,74 @@
+"""``ramie discover``: relations without labels, or with few, with evidence and without."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pipelines.config import RecipeError
+from pipelines.options import add_device, add_recipe, note, print_result, read_recipe
+
+HELP = "find relations without labels or with few: SelfORE, HiURE, MetaSRE; resumes"
+EXAMPLE = "ramie discover sample-relations --method selfore,hiure --evidence on,off --seeds 3"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the verb takes."""
+    add_recipe(parser)
+    parser.add_argument(
+        "--method",
+        default="selfore,hiure,metasre",
+        metavar="A,B",
+        help="selfore and hiure (no labels), metasre (few labels); their baselines are added "
+        "(default: all three)",
+    )
+    parser.add_argument(
+        "--evidence",
+        default="off,on",
+        metavar="on|off",
+        help="read the store's evidence, the text alone, or both in turn (default: off,on)",
+    )
+    parser.add_argument(
+        "--labels",
+        default="5,10,30",
+        metavar="PERCENT",
+        help="shares of the training split that metasre is told labels of (default: 5,10,30)",
+    )
+    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 1 to N (3)")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of results (default: runs/discover/NAME)"
+    )
+    add_device(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Discover, and print the table and where it lies."""
+    from pipelines.discovery import cells_of, discover
+    from pipelines.discovery_table import table
+
+    recipe, store = read_recipe(options)
+    out = options.out or Path("runs/discover") / recipe.name
+    cells = cells_of(
+        options.method.split(","),
+        options.evidence.split(","),
+        _shares(options.labels),
+        range(1, options.seeds + 1),
+    )
+    results = discover(recipe, store, out, cells, say=note, device=options.device, progress=True)
+    text = f"{table(results)}\n\n{out / 'discover.json'}"
+    print_result({"out": str(out), "cells": results}, text, options.json)
+    return 0
+
+
+def _shares(labels: str) -> list[float]:
+    """Return percentages as shares.
+
+    Raises:
+        RecipeError: one is no number.
+    """
+    try:
+        return [float(part) / 100 for part in labels.split(",") if part.strip()]
+    except ValueError as error:
+        raise RecipeError(
+            f"--labels {labels!r} is no list of percentages, as in 5,10,30."
+        ) from error

@@ -1,0 +1,1 @@
+"""Feature sets: what is computed of posts and photos for the systems that read it."""

@@ -1,0 +1,316 @@
+"""The grid of a comparison, on a store and networks so small that a run takes a second."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from comparing_helpers import tiny_grid, tiny_recipe, write_posts
+
+from cache import open_store
+from cache.errors import InputError, StoreMismatch
+from cache.writing.lock import WriterLock
+from model.evaluation import evaluate
+from pipelines.building import build_recipe
+from pipelines.comparing import scored as scoring
+from pipelines.comparing.compare import compare
+from pipelines.comparing.jobs import is_finished
+from pipelines.comparing.scored import kept_score
+from pipelines.comparing.systems import ABLATIONS, System, blocks_of, systems_in
+from pipelines.comparing.workers import LOG
+from pipelines.config import Recipe
+
+
+def silent(said: str) -> None:
+    """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    return tiny_recipe(write_posts(tmp_path_factory.mktemp("comparing") / "data"))
+
+
+@pytest.fixture(scope="module")
+def store(recipe: Recipe) -> Path:
+    folder = recipe.dataset.root.parent / "store"
+    build_recipe(recipe, folder, say=silent)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(recipe: Recipe, store: Path) -> Path:
+    """Return a folder with two systems and two seeds."""
+    out = store.parent / "finished"
+    compare(tiny_grid(recipe, store, out, seeds=(1, 2)), say=silent)
+    return out
+
+
+def test_a_table_is_made_again_without_training_or_testing(
+    recipe: Recipe, store: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {path: path.read_bytes() for path in sorted(finished.glob("compare.*"))}
+    assert {path.suffix for path in before} == {".json", ".md", ".csv", ".tex"}
+    monkeypatch.setattr(scoring, "evaluate", None)
+    monkeypatch.setattr("pipelines.comparing.jobs.train", None)
+
+    said: list[str] = []
+    compare(tiny_grid(recipe, store, finished, seeds=(1, 2)), say=said.append)
+
+    assert said == []
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_kept_test_is_the_test(recipe: Recipe, store: Path, finished: Path) -> None:
+    run = finished / "synthesis-seed1"
+    fingerprint = scoring.fingerprint_of(store)
+
+    kept = kept_score(run, fingerprint, "test", "own")
+    again = evaluate(run, store, "test", "own")
+
+    assert kept is not None
+    assert kept.counts.tolist() == again.counts.tolist()
+    assert kept.example_ids == again.example_ids
+    assert (kept.micro.tp, kept.micro.fp, kept.micro.fn) == tuple(kept.counts.sum(0).tolist())
+
+
+@pytest.mark.parametrize("change", ["store", "split", "evidence", "run", "cut"])
+def test_a_kept_test_of_something_else_is_none(
+    change: str, store: Path, finished: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished / "text_only-seed1", run)
+    fingerprint = scoring.fingerprint_of(store)
+    assert kept_score(run, fingerprint, "test", "own") is not None
+    score = run / scoring.FOLDER / "test-own.json"
+    if change == "run":
+        with (run / "run.json").open("a") as file:
+            file.write(" ")
+    elif change == "cut":
+        score.write_bytes(score.read_bytes()[:-20])
+    elif change in ("split", "evidence"):
+        score.rename(score.with_name("dev-own.json" if change == "split" else "test-others.json"))
+
+    asked = (
+        "0" * 64 if change == "store" else fingerprint,
+        "dev" if change == "split" else "test",
+    )
+    assert kept_score(run, *asked, "others" if change == "evidence" else "own") is None
+
+
+def test_one_run_that_fails_costs_no_other(recipe: Recipe, store: Path, tmp_path: Path) -> None:
+    grid = tiny_grid(recipe, store, tmp_path, ("text_only", "no_such_system", "synthesis"))
+
+    done = compare(grid, say=silent)
+
+    assert [row.system.fusion for row in done.rows] == ["text_only", "synthesis"]
+    (failure,) = done.failures
+    assert "no fusion system is called 'no_such_system'" in failure.reason
+    assert done.missing == 1
+    written = json.loads((tmp_path / "compare.json").read_text())
+    assert written["failures"][0]["run"] == "no_such_system-seed1"
+
+
+def test_where_every_run_fails_the_reason_is_said(
+    recipe: Recipe, store: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"every run failed.*no_such_system"):
+        compare(tiny_grid(recipe, store, tmp_path, ("no_such_system",)), say=silent)
+
+
+@pytest.mark.slow
+def test_runs_side_by_side_are_those_made_one_by_one(
+    recipe: Recipe, store: Path, finished: Path, tmp_path: Path
+) -> None:
+    """With one thread here, too; a failing one has a log of its own."""
+    fusions = ("text_only", "no_such_system", "synthesis")
+    done = compare(tiny_grid(recipe, store, tmp_path, fusions), workers=2, say=silent)
+
+    (failure,) = done.failures
+    assert failure.log == tmp_path / "no_such_system-seed1" / LOG
+    assert failure.log.read_text().strip().endswith(failure.reason)
+    for name in ("text_only-seed1", "synthesis-seed1"):
+        here, there = (
+            json.loads((folder / name / scoring.FOLDER / "test-own.json").read_text())
+            for folder in (tmp_path, finished)
+        )
+        assert here["counts"] == there["counts"]
+
+
+def test_a_table_of_what_is_finished_trains_nothing(
+    recipe: Recipe, store: Path, finished: Path
+) -> None:
+    grid = tiny_grid(recipe, store, finished, seeds=(1, 2, 3))
+
+    done = compare(grid, only_finished=True, say=silent)
+
+    assert [len(row.f1) for row in done.rows] == [2, 2]
+    assert done.missing == 2
+    assert not (finished / "text_only-seed3").exists()
+
+
+def test_a_folder_with_another_training_is_refused(
+    recipe: Recipe, store: Path, finished: Path
+) -> None:
+    longer = recipe.model_copy(update={"train": recipe.train.model_copy(update={"epochs": 2})})
+
+    with pytest.raises(InputError, match=r"another run: train\.epochs differ"):
+        compare(tiny_grid(longer, store, finished), say=silent)
+
+
+def test_an_encoder_in_another_folder_is_the_same_one(
+    recipe: Recipe, store: Path, finished: Path, tmp_path: Path
+) -> None:
+    """Runs are trained on several machines and brought together."""
+    moved = tmp_path / Path(recipe.model.text_encoder).parent.name
+    model = recipe.model.model_copy(
+        update={"text_encoder": str(moved / Path(recipe.model.text_encoder).name)}
+    )
+    grid = tiny_grid(recipe.model_copy(update={"model": model}), store, finished)
+
+    assert all(is_finished(job) for job in grid.jobs())
+
+
+def test_rows_change_what_they_say(recipe: Recipe) -> None:
+    blocks = blocks_of(
+        ("text_only", "synthesis"),
+        recipe=recipe,
+        ablate=ABLATIONS,
+        shares=(0.05, 1),
+        controls=True,
+    )
+    systems = systems_in(blocks)
+    names = {system.run_name(1) for system in systems}
+
+    # Whose evidence is shown at the test alone makes no run of its own.
+    assert len(names) == len(systems) - 2
+    assert "synthesis-without-object-level-share5-seed1" in names
+    by_name = {system.run_name(3): system for system in systems}
+    model = by_name["synthesis-without-object-level-seed3"].model(recipe.model)
+    assert model.levels == ("image", "sentence")
+    assert by_name["synthesis-without-text-evidence-seed3"].model(recipe.model).modalities == (
+        "image",
+    )
+    assert not by_name["synthesis-without-consistency-seed3"].model(recipe.model).consistency
+    assert by_name["synthesis-share5-seed3"].training(recipe.train, 3).share == 0.05
+    assert by_name["synthesis-others-seed3"].training(recipe.train, 3).evidence == "others"
+    whole = System("synthesis")
+    assert whole.model(recipe.model) == recipe.model
+    assert whole.training(recipe.train, recipe.train.seed) == recipe.train
+
+
+def test_the_last_level_and_the_last_modality_are_not_taken_away(recipe: Recipe) -> None:
+    model = recipe.model.model_copy(update={"levels": ("sentence",), "modalities": ("text",)})
+    only = recipe.model_copy(update={"model": model})
+
+    blocks = blocks_of(("synthesis",), recipe=only, ablate=("levels", "modalities"))
+
+    assert [system.without for block in blocks for system in block.systems] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("fusions", "rows", "named"),
+    [
+        ((), {}, "at least one"),
+        (("a", "a"), {}, "once"),
+        (("a",), {"ablate": ["level"]}, "cannot ablate 'level'; known are levels"),
+        (("a",), {"shares": [5]}, "500 % is no share"),
+        (("a",), {"shares": [0.0]}, "0 % is no share"),
+    ],
+)
+def test_a_call_that_means_nothing_is_refused(
+    fusions: tuple[str, ...], rows: dict[str, list[object]], named: str, recipe: Recipe
+) -> None:
+    with pytest.raises(InputError, match=named):
+        blocks_of(fusions, recipe=recipe, **rows)  # type: ignore[arg-type]
+
+
+def test_an_ablation_without_filters_reads_a_store_without_them(tmp_path: Path) -> None:
+    """What the filters drop is in it, but not what would give the answer away."""
+    data = write_posts(tmp_path / "data")
+    post, *others = (data / "test.txt").read_text().split("\n\n")
+    copy = "".join(f"{line.split()[0]}\tX\n" for line in post.splitlines()[:3])
+    noise = "click\tX\nhere\tX\n"
+    evidence = f"{post}\n<EOS>\tX\n{noise}<EOS>\tX\n{copy}"
+    (data / "test.txt").write_text("\n\n".join([evidence.rstrip(), *others]))
+    recipe, store = tiny_recipe(data), tmp_path / "store"
+    build_recipe(recipe, store, say=silent)
+
+    grid = tiny_grid(recipe, store, tmp_path / "runs", ("synthesis",), ablate=("filters",))
+
+    (place,) = grid.places
+    assert place.unfiltered is not None
+    kept = {}
+    for name, path in (("with", store), ("without", place.unfiltered)):
+        with open_store(path, reader="parquet") as reader:
+            first = reader.read(reader.example_ids("test")[0])
+            kept[name] = {item.hit.text for item in first.evidence}
+    assert kept["without"] - kept["with"] == {"click here"}
+    jobs = {job.name: job.store for job in grid.jobs()}
+    assert jobs == {
+        "synthesis-seed1": store,
+        "synthesis-without-filters-seed1": place.unfiltered,
+    }
+
+
+def test_stores_of_two_protocols_are_not_compared(
+    recipe: Recipe, store: Path, finished: Path, tmp_path: Path
+) -> None:
+    stated = recipe.model_copy(
+        update={"dataset": recipe.dataset.model_copy(update={"protocol": "refined"})}
+    )
+    build_recipe(stated, tmp_path / "store", say=silent)
+    grid = tiny_grid(recipe, store, finished)
+    (place,) = grid.places
+    mixed = replace(grid, places=(place, replace(place, name="other", store=tmp_path / "store")))
+
+    with pytest.raises(StoreMismatch, match="refined labels as the recipe states"):
+        compare(mixed, only_finished=True, say=silent)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_comparison_that_is_stopped_leaves_no_process_and_goes_on(
+    how: signal.Signals, recipe: Recipe, store: Path, tmp_path: Path
+) -> None:
+    long = recipe.model_copy(update={"train": recipe.train.model_copy(update={"epochs": 400})})
+    job = tiny_grid(long, store, tmp_path, ("text_only",)).jobs()[0]
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from pipelines.comparing.jobs import Job\n"
+        "from pipelines.comparing.workers import do_jobs\n"
+        "job = Job.model_validate_json(sys.stdin.readline())\n"
+        "do_jobs([job], 2, lambda job, failure: print(failure))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert process.stdin is not None
+    process.stdin.write(job.model_dump_json().encode() + b"\n")
+    process.stdin.close()
+    lock = job.run / "compare.lock"
+    assert _until(lambda: (job.run / "run.json").exists())
+    pid = json.loads(lock.read_text())["pid"]
+
+    process.send_signal(how)
+
+    process.wait(timeout=60)
+    assert _until(lambda: not Path(f"/proc/{pid}").exists())
+    assert not (job.run / "recipe.json").exists()
+    # The lock of a process that was killed holds nobody up.
+    WriterLock(lock).release()
+
+
+def _until(holds: Callable[[], bool], seconds: float = 90) -> bool:
+    """Return whether it came to hold in time."""
+    deadline = time.monotonic() + seconds
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return holds()

@@ -1,0 +1,241 @@
+"""Rows and tables from made-up tests: nothing is trained here."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean, stdev
+
+import numpy as np
+import pytest
+from comparing_helpers import made_up
+
+from cache.errors import InputError, StoreMismatch
+from model.significance import (
+    approximate_randomisation,
+    bootstrap_interval,
+    paired_bootstrap,
+    stratified_bootstrap,
+    stratified_randomisation,
+)
+from pipelines.comparing.curves import Curve, noise_curves, share_curves
+from pipelines.comparing.facts import Facts
+from pipelines.comparing.rows import Row, Significance, rows_of
+from pipelines.comparing.scored import Scored
+from pipelines.comparing.systems import Block, System
+from pipelines.comparing.table import csv_text, latex, markdown
+
+BASE, GOOD, BEST = System("text_only"), System("more"), System("synthesis")
+PART = System("synthesis", without="object level")
+FACTS = Facts(
+    recipe="tiny_data",
+    task="mner",
+    split="test",
+    seeds=(1, 2),
+    worlds=("world 31", "world 32"),
+    protocol="Twitter-2015, original labels",
+    contaminated="",
+    encoder="bert & co",
+    stores=("a" * 64,),
+    code=("ramie 0.1.0 at abc",),
+    commit="abc",
+)
+ACCURACY = {BASE: 0.5, GOOD: 0.7, BEST: 0.9, PART: 0.8}
+
+
+def runs_of(system: System) -> dict[tuple[str, int], Scored]:
+    return {
+        (world, seed): made_up(ACCURACY[system], 10 * place + seed)
+        for place, world in enumerate(("world 31", "world 32"))
+        for seed in (1, 2)
+    }
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[Row]:
+    blocks = [Block("", (BASE, GOOD, BEST)), Block("synthesis, parts taken away", (BEST, PART))]
+    results = {system: runs_of(system) for system in ACCURACY}
+    return rows_of(blocks, results, Significance(samples=500))
+
+
+def test_every_row_is_compared_with_the_first_and_with_the_best_other(rows: list[Row]) -> None:
+    first = [None if row.against_first is None else row.against_first.other for row in rows]
+    best = [None if row.against_best is None else row.against_best.other for row in rows]
+
+    assert first == [None, "text_only", "text_only", None, "synthesis"]
+    assert best == ["synthesis", "synthesis", "more", None, None]
+    lead = rows[2].against_best
+    assert lead is not None
+    assert lead.bootstrap.difference == pytest.approx(
+        mean(run.micro.f1 for run in runs_of(BEST).values())
+        - mean(run.micro.f1 for run in runs_of(GOOD).values())
+    )
+    assert lead.bootstrap.posts == 120
+    assert lead.with_runs.difference == lead.bootstrap.difference
+    assert lead.to_json()["p_randomisation"] == lead.randomisation.p_two_sided
+
+
+def test_the_spread_is_that_of_seeds_and_not_of_worlds() -> None:
+    """Worlds of different difficulty do not make a system unsteady."""
+    runs = {
+        (world, seed): made_up(level, 1)
+        for world, level in (("a", 0.2), ("b", 0.9))
+        for seed in (1, 2)
+    }
+    row = Row(BASE, "", runs, (0, 1), None, None)
+    assert row.spread == 0
+    assert stdev(row.f1) > 10
+
+    one_world = {("", seed): made_up(0.7, seed) for seed in (1, 2, 3)}
+    row = Row(BASE, "", one_world, (0, 1), None, None)
+    assert row.spread == pytest.approx(stdev(row.f1))
+
+
+def test_a_grid_with_holes_is_compared_where_both_have_runs(rows: list[Row]) -> None:
+    full, holes = runs_of(BEST), runs_of(BASE)
+    del holes["world 31", 2], holes["world 32", 1], holes["world 32", 2]
+
+    found = Significance(samples=50).against(full, holes, "text_only")
+
+    assert found is not None
+    assert found.bootstrap.posts == 60
+    assert found.bootstrap.f1_a == full["world 31", 1].micro.f1
+    assert Significance(samples=50).against(full, {}, "text_only") is None
+
+
+def test_tests_on_different_posts_are_not_compared() -> None:
+    full, fewer = runs_of(BEST), {("world 31", 1): made_up(0.5, 1, posts=59)}
+
+    with pytest.raises(StoreMismatch, match="different posts"):
+        Significance(samples=50).against(full, fewer, "text_only")
+
+
+def test_one_world_is_the_plain_test() -> None:
+    a = np.stack([made_up(0.8, seed).counts for seed in (1, 2)])
+    b = np.stack([made_up(0.6, seed).counts for seed in (3, 4)])
+
+    assert stratified_bootstrap([a], [b], 300) == paired_bootstrap(a, b, 300)
+    assert stratified_randomisation([a], [b], 300) == approximate_randomisation(a, b, 300)
+
+
+def test_posts_are_drawn_within_their_world() -> None:
+    """Two worlds in which nothing varies: drawn together, the mix of the two would."""
+    easy = np.tile([[[1, 0, 0]]], (1, 30, 1))
+    hard = np.tile([[[0, 1, 1]]], (1, 30, 1))
+
+    assert bootstrap_interval([easy, hard], 200) == (0.5, 0.5)
+    low, high = bootstrap_interval([np.concatenate([easy, hard], axis=1)], 200)
+    assert low < 0.45 < 0.55 < high
+    result = stratified_bootstrap([easy, hard], [hard, easy], 200)
+    assert (result.difference, result.low, result.high) == (0.0, 0.0, 0.0)
+
+
+def test_the_interval_of_a_score_holds_the_score_and_narrows_with_posts() -> None:
+    few, many = made_up(0.7, 1, posts=50), made_up(0.7, 1, posts=800)
+    widths = []
+    for one in (few, many):
+        low, high = bootstrap_interval([one.counts[None]], 2000)
+        assert low < one.micro.f1 < high
+        # Found or not with the same chance everywhere: F1 is the share that is found.
+        expected = 1.96 * (one.micro.f1 * (1 - one.micro.f1) / len(one.counts)) ** 0.5
+        assert high - low == pytest.approx(2 * expected, rel=0.1)
+        widths.append(high - low)
+    assert widths[0] > 3 * widths[1]
+
+
+def test_markdown_names_everything_that_a_figure_depends_on(rows: list[Row]) -> None:
+    text = markdown(rows, FACTS)
+
+    assert "tiny_data, test: 120 entities in 120 posts in 2 worlds" in text
+    for told in (
+        "Twitter-2015, original labels",
+        "lenient spans",
+        "1, 2",
+        "world 31, world 32",
+        "bert & co",
+        "aaaaaaaaaaaa",
+        "ramie 0.1.0 at abc",
+    ):
+        assert told in text
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({line.count("|") for line in lines}) == 1
+    assert f"{mean(rows[2].f1):.2f} ± {rows[2].spread:.2f}" in text
+    assert "(n = 120)" in lines[2]
+    assert "CONTAMINATED" not in text
+
+
+def test_a_contaminated_protocol_is_marked_in_every_form(rows: list[Row]) -> None:
+    marked = replace(FACTS, contaminated="objects are counted")
+    for form in (markdown, latex, csv_text):
+        assert "CONTAMINATED" in form(rows, marked)
+        assert "objects are counted" in form(rows, marked)
+
+
+def test_latex_is_escaped_and_of_equal_width(rows: list[Row]) -> None:
+    text = latex(rows, FACTS)
+
+    assert r"text\_only" in text
+    assert r"bert \& co" in text
+    assert text.count(r"\toprule") == text.count(r"\bottomrule") == 1
+    assert text.count(r"\midrule") == 2
+    body = [line for line in text.splitlines() if line.endswith(r"\\") and "&" in line]
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in body} == {12}
+    assert not re.search(r"(?<!\\)[%_#]", text)
+
+
+def test_csv_has_a_line_per_row_with_unrounded_figures(rows: list[Row]) -> None:
+    lines = list(csv.DictReader(io.StringIO(csv_text(rows, FACTS))))
+
+    assert [line["system"] for line in lines] == [row.system.name for row in rows]
+    assert float(lines[2]["f1_mean"]) == mean(rows[2].f1)
+    assert rows[2].against_best is not None
+    assert float(lines[2]["best_difference"]) == 100 * rows[2].against_best.bootstrap.difference
+    assert lines[0]["first_difference"] == ""
+    assert {line["protocol"].split(",")[0] for line in lines} == {"Twitter-2015"}
+
+
+def test_relations_have_accuracy_in_the_place_of_strict_spans() -> None:
+    runs = {("", 1): made_up(0.5, task="relations")}
+    row = Row(BASE, "", runs, (0, 1), None, None)
+    text = markdown([row], replace(FACTS, task="mre"))
+
+    assert "accuracy" in text
+    assert "strict F1" not in text
+    assert json.loads(json.dumps(row.to_json()))["accuracy"] == pytest.approx(row.accuracy)
+
+
+def test_curves_are_read_and_nonsense_is_refused(tmp_path: Path, rows: list[Row]) -> None:
+    path = tmp_path / "curves.json"
+    path.write_text('{"with curation": {"0": 90.5, "0.2": 88}}')
+    assert dict(noise_curves(path)["with curation"].points) == {0: [90.5], 20: [88]}
+    path.write_text("[1]")
+    with pytest.raises(InputError, match="bench evidence --only robustness"):
+        noise_curves(path)
+
+    assert share_curves(rows) == {}
+    low = Row(System("synthesis", share=0.05), "5 %", runs_of(BEST), (0, 1), None, None)
+    assert list(share_curves([rows[2], low])["synthesis"].points) == [5, 100]
+
+
+def test_figures_are_drawn_without_a_warning_and_alike(tmp_path: Path, rows: list[Row]) -> None:
+    pytest.importorskip("matplotlib")
+    from pipelines.comparing.plots import FORMATS, draw
+
+    curves = {"with & <without>": Curve({0: [90.5, 91], 20: [88, 86]}, {0: "none", 20: "some"})}
+    files = [draw(rows[:3], {"f1-by-noise": curves}, tmp_path / name) for name in ("one", "two")]
+
+    names = {path.name for path in files[0]}
+    assert names == {
+        f"{name}.{kind}" for name in ("f1-by-type", "f1-by-noise") for kind in FORMATS
+    }
+    for one, two in zip(*files, strict=True):
+        assert one.read_bytes() == two.read_bytes()
+        if one.suffix == ".svg":
+            ET.parse(one)
+        else:
+            assert one.read_bytes().startswith(b"\x89PNG")

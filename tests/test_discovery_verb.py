@@ -1,0 +1,156 @@
+"""``ramie discover``: its table, its files, taking them up again, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from discovery_helpers import store_of, told_by_words
+from model_helpers import MemoryStore, tiny_encoder
+
+from cache.errors import InputError
+from pipelines.cli import main
+from pipelines.config import Recipe, load_recipe
+from pipelines.discovery import Cell, cells_of, discover
+from pipelines.discovery_table import table
+
+FAST = (
+    "train.batch_size=6",
+    "train.precision=float32",
+    "model.max_pieces=24",
+    "model.max_evidence_pieces=16",
+    "model.heads=2",
+    "discover.clusters=3",
+    "discover.selfore={loops=1, epochs=1, hidden=8, latent=2, warm_epochs=2, refine_epochs=2}",
+    "discover.hiure={epochs=2, layers=[4, 2]}",
+    "discover.metasre={increments=1, warm_steps=2, steps=2, meta_steps=1}",
+)
+
+
+def recipe(*overrides: str) -> Recipe:
+    fast = [*FAST, f"model.text_encoder={tiny_encoder()}", *overrides]
+    return load_recipe("sample-relations", fast)
+
+
+def small_store(offset: int = 0) -> MemoryStore:
+    return store_of(
+        [
+            *told_by_words(12, "train", offset),
+            *told_by_words(4, "dev", offset + 12),
+            *told_by_words(6, "test", offset + 16),
+        ]
+    )
+
+
+def run(out: Path, cells: list[Cell], store: MemoryStore | None = None) -> list[dict[str, Any]]:
+    return discover(recipe(), store or small_store(), out, cells, say=lambda text: None)
+
+
+def test_every_method_comes_with_the_baselines_that_it_is_measured_against() -> None:
+    rows = [
+        (cell.method, cell.share)
+        for cell in cells_of(["selfore", "metasre"], ["on"], [0.05, 0.3], [1])
+    ]
+
+    assert rows == [
+        ("k-means", 0.0),
+        ("selfore", 0.0),
+        ("supervised", 0.05),
+        ("metasre", 0.05),
+        ("supervised", 0.3),
+        ("metasre", 0.3),
+        ("supervised", 1.0),
+    ]
+
+
+def test_methods_run_with_evidence_and_without_and_fill_both_tables(tmp_path: Path) -> None:
+    cells = cells_of(["selfore", "hiure", "metasre"], ["off", "on"], [0.5], [1])
+
+    results = run(tmp_path, cells)
+
+    assert [(r["method"], r["evidence"]) for r in results] == [
+        (cell.method, cell.evidence) for cell in cells
+    ]
+    assert {r["fusion"] for r in results if r["evidence"] == "off"} == {"text_only"}
+    assert {r["fusion"] for r in results if r["evidence"] == "on"} == {"synthesis"}
+    for result in results:
+        if "all" in result:
+            assert result["all"]["posts"] == len(result["clusters"]) == 6
+        else:
+            assert 0 <= result["f1"] <= 1
+    written = (tmp_path / "discover.md").read_text()
+    assert written == table(results) + "\n"
+    assert "| selfore | on |" in written
+    assert "| metasre | off |" in written
+    assert json.loads((tmp_path / "discover.json").read_text())["cells"] == results
+
+
+def test_finished_cells_are_taken_as_they_are_and_missing_ones_made(tmp_path: Path) -> None:
+    cells = cells_of(["selfore"], ["off"], [], [1])
+    first = run(tmp_path, cells)
+    path = tmp_path / "cells" / f"{cells[0].name}.json"
+    before = path.stat().st_mtime_ns
+    (tmp_path / "cells" / f"{cells[1].name}.json").unlink()
+
+    again = run(tmp_path, cells)
+
+    assert path.stat().st_mtime_ns == before
+    assert again[0] == first[0]
+    assert {**again[1], "seconds": 0} == {**first[1], "seconds": 0}
+
+
+def test_cells_of_another_store_or_of_other_settings_are_refused(tmp_path: Path) -> None:
+    cells = cells_of(["selfore"], ["off"], [], [1])[:1]
+    run(tmp_path, cells)
+    other = recipe("discover.clusters=4")
+
+    with pytest.raises(InputError, match="is of another store or other settings"):
+        discover(other, small_store(), tmp_path, cells, say=lambda text: None)
+
+
+def test_settings_of_one_method_leave_the_cells_of_another_alone(tmp_path: Path) -> None:
+    cells = cells_of(["selfore"], ["off"], [], [1])[:1]
+    first = run(tmp_path, cells)
+    other = recipe("discover.hiure.epochs=1")
+
+    assert discover(other, small_store(), tmp_path, cells, say=lambda text: None) == first
+
+
+def test_a_damaged_cell_says_so(tmp_path: Path) -> None:
+    cells = cells_of(["selfore"], ["off"], [], [1])[:1]
+    run(tmp_path, cells)
+    path = tmp_path / "cells" / f"{cells[0].name}.json"
+    path.write_text("{")
+
+    with pytest.raises(InputError, match="is damaged"):
+        run(tmp_path, cells)
+
+
+def test_spread_over_seeds_is_in_the_table() -> None:
+    results = [
+        {"method": "metasre", "evidence": "on", "share": 0.05, "seed": seed, "f1": f1}
+        for seed, f1 in ((1, 0.5), (2, 0.6))
+    ]
+
+    assert "| metasre | on | 55.0 ± 7.1 |" in table(results)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["sample", "--method", "selfore"], 1, "is about entities"),
+        (["sample-relations", "--method", "self-ore"], 1, "no method is called 'self-ore'"),
+        (["sample-relations", "--labels", "five"], 2, "no list of percentages"),
+        (["sample-relations", "--labels", "100"], 1, "between 0 and 100"),
+        (["sample-relations", "--evidence", "some"], 1, "'some'"),
+        (["sample-relations", "--seeds", "0"], 1, "at least one"),
+        (["sample-relations", "--set", "discover.cluster=4"], 2, "did you mean 'clusters'?"),
+    ],
+)
+def test_a_wrong_call_is_told_what_to_do(
+    arguments: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["discover", *arguments]) == code
+    assert said in capsys.readouterr().err

@@ -1,0 +1,195 @@
+"""Entities and relations by one model: what is shared, what is not, and how steps are sampled."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from model_helpers import ALL_STREAMS, MemoryStore, model_settings, stored, train_settings
+
+from cache.errors import InputError
+from cache.reader import features_of
+from cache.records import Span
+from model.build import Parts, for_second_task, load_parts
+from model.data import PreparedPost, task_of
+from model.evaluation import evaluate
+from model.plan import Plan
+from model.training import train
+
+SPLITS = ("train", "dev", "test")
+
+
+def entity_store() -> MemoryStore:
+    posts = [
+        stored(
+            f"e-{split}-{number}",
+            f"velora {'sings' if number % 2 else 'in'} the club",
+            kept=ALL_STREAMS[:5],
+            entities=(Span(0, 1, "PER" if number % 2 else "LOC"),),
+            split=split,
+        )
+        for split in SPLITS
+        for number in range(10)
+    ]
+    return MemoryStore(posts)
+
+
+def relation_store() -> MemoryStore:
+    posts = [
+        stored(
+            f"r-{split}-{number}",
+            f"velora {('in', 'sings')[number % 2]} tamber",
+            kept=ALL_STREAMS[:4],
+            relation=("in", "None")[number % 2],
+            mentions=(Span(0, 1), Span(2, 3)),
+            split=split,
+        )
+        for split in SPLITS
+        for number in range(6)
+    ]
+    return MemoryStore(posts)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run of both tasks."""
+    folder = tmp_path_factory.mktemp("joint") / "run"
+    train(
+        entity_store(),
+        "entities",
+        model_settings(fusion="joint"),
+        train_settings(epochs=16, learning_rate=3e-3, head_learning_rate=1e-2),
+        folder,
+        second=relation_store(),
+    )
+    return folder
+
+
+def prepared(parts: Parts, store: MemoryStore) -> list[PreparedPost]:
+    return [parts.preparer.prepare(store.features(name)) for name in store.example_ids("train")]
+
+
+def test_one_model_learns_both_tasks_and_is_tested_on_each(run: Path) -> None:
+    entities = evaluate(run, entity_store(), "test")
+    relations = evaluate(run, relation_store(), "test", task="relations")
+
+    assert entities.task == "entities"
+    assert relations.task == "relations"
+    assert entities.f1 == 1.0
+    assert relations.f1 == 1.0
+
+
+def test_the_encoder_and_the_fusion_learn_from_both_tasks_and_each_head_from_its_own(
+    run: Path,
+) -> None:
+    parts = load_parts(run)
+    for task, view in (("entities", parts), ("relations", for_second_task(parts))):
+        store = entity_store() if task == "entities" else relation_store()
+        parts.network.zero_grad()
+        losses = parts.network(parts.collator(prepared(view, store)))
+        losses.task.backward()
+
+        moved = {n for n, p in parts.network.named_parameters() if p.grad is not None}
+        other = "relations" if task == "entities" else "entities"
+        assert any(name.startswith("encoder.") for name in moved)
+        assert any(name.startswith("fusion.reader.") for name in moved)
+        assert any(name.startswith(f"head.heads.{task}.") for name in moved)
+        assert not any(name.startswith(f"head.heads.{other}.") for name in moved)
+
+
+def test_a_step_shows_posts_of_one_task_and_an_epoch_every_post_once(run: Path) -> None:
+    parts = load_parts(run)
+    posts = [
+        *prepared(parts, entity_store()),
+        *prepared(for_second_task(parts), relation_store()),
+    ]
+    plan = Plan(posts, parts.collator, parts.run.train, mismatch=0.9)
+
+    shown: Counter[int] = Counter()
+    orders = []
+    for step in range(plan.steps_per_epoch):
+        indices = plan.indices(step)
+        tasks = {task_of(posts[index]) for index in indices}
+        assert len(tasks) == 1
+        orders.append(tasks.pop())
+        shown.update(indices)
+
+    assert shown == Counter(range(len(posts)))
+    assert Counter(orders) == {"entities": 3, "relations": 2}
+
+
+def test_a_post_is_never_shown_evidence_of_the_other_task(run: Path) -> None:
+    parts = load_parts(run)
+    posts = [
+        *prepared(parts, entity_store()),
+        *prepared(for_second_task(parts), relation_store()),
+    ]
+    plan = Plan(posts, parts.collator, parts.run.train, mismatch=0.9)
+    own = {
+        task: {id(post.evidence) for post in posts if task_of(post) == task}
+        for task in ("entities", "relations")
+    }
+
+    for index, what in enumerate(plan.shown(0)):
+        assert id(what.evidence) in own[task_of(posts[index])]
+
+
+def test_a_joint_run_goes_on_exactly_where_it_was_stopped(tmp_path: Path) -> None:
+    for name, stop_after in (("whole", None), ("parts", 4), ("parts", None)):
+        train(
+            entity_store(),
+            "entities",
+            model_settings(fusion="joint"),
+            train_settings(epochs=2),
+            tmp_path / name,
+            second=relation_store(),
+            stop_after=stop_after,
+        )
+
+    whole, parts = (
+        load_parts(tmp_path / name).network.state_dict() for name in ("whole", "parts")
+    )
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_joint_without_a_second_store_says_what_to_name(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="partner_store"):
+        train(
+            entity_store(),
+            "entities",
+            model_settings(fusion="joint"),
+            train_settings(),
+            tmp_path / "run",
+        )
+
+
+def test_a_second_store_without_joint_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="partner_store"):
+        train(
+            entity_store(),
+            "entities",
+            model_settings(),
+            train_settings(),
+            tmp_path / "run",
+            second=relation_store(),
+        )
+
+
+def test_a_run_of_one_task_has_no_second(tmp_path: Path) -> None:
+    train(entity_store(), "entities", model_settings(), train_settings(), tmp_path / "run")
+
+    with pytest.raises(InputError, match="trained for entities only"):
+        evaluate(tmp_path / "run", relation_store(), "test", task="relations")
+
+
+def test_features_of_both_tasks_are_prepared_by_the_same_limits(run: Path) -> None:
+    parts = load_parts(run)
+    post = stored("x", "velora in tamber", kept=ALL_STREAMS, mentions=(Span(0, 1), Span(2, 3)))
+
+    entities = parts.preparer.prepare(features_of(post))
+    relations = for_second_task(parts).preparer.prepare(features_of(post))
+
+    assert (task_of(entities), task_of(relations)) == ("entities", "relations")
+    assert len(entities.evidence.texts) == len(relations.evidence.texts)

@@ -1,0 +1,227 @@
+"""What a step is, however it is computed; and when a training ends or refuses to go on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from model_helpers import MemoryStore, make_parts, model_settings, stored, train_settings
+from training_child import store_of
+from training_helpers import encoder_in, largest_difference, scalars
+
+from cache.errors import InputError, RamieError
+from cache.records import Span
+from model.evaluation import evaluate
+from model.optimizer import make_optimizer, peak_rates
+from model.run import read_run, read_tensors, write_tensors
+from model.settings import TrainSettings
+from model.subset import chosen_posts
+from model.training import TrainReport, train
+
+
+def trained(folder: Path, name: str, dropout: float = 0.0, **train_changes: Any) -> TrainReport:
+    """Train the posts of the child for two epochs of six steps."""
+    model = model_settings(text_encoder=encoder_in(folder, dropout), dropout=dropout)
+    settings = train_settings(**{"mismatch": 0.3, **train_changes})
+    return train(store_of(), "entities", model, settings, folder / name)
+
+
+def losses(run: Path) -> list[float]:
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line)["train_loss"] for line in lines]
+
+
+def test_a_step_in_parts_is_the_step(tmp_path: Path) -> None:
+    trained(tmp_path, "whole")
+    trained(tmp_path, "parts", accumulate=3)
+
+    assert losses(tmp_path / "parts") == pytest.approx(losses(tmp_path / "whole"), rel=1e-4)
+    assert largest_difference(tmp_path / "whole", tmp_path / "parts") < 1e-4
+
+
+def test_checkpointing_changes_no_step_even_with_dropout(tmp_path: Path) -> None:
+    trained(tmp_path, "kept", dropout=0.1)
+    trained(tmp_path, "again", dropout=0.1, checkpointing=True)
+
+    assert losses(tmp_path / "again") == pytest.approx(losses(tmp_path / "kept"), rel=1e-6)
+    assert largest_difference(tmp_path / "kept", tmp_path / "again") < 1e-6
+
+
+def test_an_unfinished_run_goes_on_with_other_costs_and_nothing_else(tmp_path: Path) -> None:
+    model = model_settings(text_encoder=encoder_in(tmp_path), dropout=0.0)
+    train(store_of(), "entities", model, train_settings(), tmp_path / "run", stop_after=3)
+
+    cheaper = train_settings(accumulate=2, checkpointing=True)
+    report = train(store_of(), "entities", model, cheaper, tmp_path / "run")
+
+    assert report.finished
+    assert read_run(tmp_path / "run").train.accumulate == 2
+    with pytest.raises(InputError, match=r"train\.batch_size 4 -> 5 "):
+        train(store_of(), "entities", model, train_settings(batch_size=5), tmp_path / "run")
+
+
+def test_a_missing_compiler_is_named_before_the_first_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+
+    with pytest.raises(InputError, match=r"no C\+\+ compiler.*no-such-compiler.*train\.compile"):
+        trained(tmp_path, "run", compile=True)
+
+
+def test_training_ends_when_dev_does_not_improve_and_stays_ended(tmp_path: Path) -> None:
+    still = {"epochs": 9, "patience": 2, "learning_rate": 1e-9, "head_learning_rate": 1e-9}
+
+    report = trained(tmp_path, "run", **still)
+    again = trained(tmp_path, "run", **still)
+
+    # The first epoch is the best of equals, then two are waited for.
+    assert (report.steps, report.best_epoch, report.finished) == (18, 1, True)
+    assert (again.steps, again.finished, again.posts_per_second) == (18, True, 0.0)
+
+
+def test_early_stopping_is_the_same_after_a_break(tmp_path: Path) -> None:
+    model = model_settings(text_encoder=encoder_in(tmp_path), dropout=0.0)
+    settings = train_settings(epochs=9, patience=1, learning_rate=1e-9, head_learning_rate=1e-9)
+    for stop in (4, 7, 11, None):
+        report = train(store_of(), "entities", model, settings, tmp_path / "r", stop_after=stop)
+
+    assert (report.steps, report.finished) == (12, True)
+
+
+@pytest.mark.parametrize("layer_decay", [1.0, 0.5])
+def test_every_parameter_is_in_one_group_with_any_rates(
+    tmp_path: Path, layer_decay: float
+) -> None:
+    network = make_parts(tmp_path).network
+    rates = {"head.crf": 0.5, "fusion": 0.25}
+    settings = train_settings(layer_decay=layer_decay, rates=rates, head_learning_rate=0.125)
+
+    optimizer = make_optimizer(network, settings)
+
+    groups = {id(p): g["peak"] for g in optimizer.param_groups for p in g["params"]}
+    assert len(groups) == sum(len(g["params"]) for g in optimizer.param_groups)
+    assert groups.keys() == {id(p) for p in network.parameters()}
+    named = {name: groups[id(p)] for name, p in network.named_parameters()}
+    assert named["head.crf.step_scores"] == 0.5
+    assert named["head.emit.weight"] == settings.head_learning_rate
+    assert {rate for name, rate in named.items() if name.startswith("fusion.")} == {0.25}
+    assert len(optimizer.param_groups) == (4 if layer_decay == 1 else 6)
+
+
+def test_rates_fall_from_layer_to_layer_in_every_pretrained_part() -> None:
+    settings = TrainSettings(learning_rate=8.0, layer_decay=0.5, head_learning_rate=1.0)
+    names = [
+        "encoder.backbone.embeddings.word_embeddings.weight",
+        "encoder.backbone.encoder.layer.0.output.dense.weight",
+        "encoder.backbone.encoder.layer.1.output.dense.weight",
+        "encoder.backbone.final_norm.weight",
+        "fusion.image_encoder.embed.weight",
+        "fusion.image_encoder.layers.0.weight",
+        "fusion.image_encoder.layers.1.weight",
+        "fusion.image_encoder.layers.2.weight",
+        "fusion.image_encoder_gate.weight",
+        "fusion.gates.3.weight",
+        "head.emit.weight",
+    ]
+
+    rates = peak_rates(names, settings, ("encoder.", "fusion.image_encoder."))
+
+    assert list(rates.values()) == [2.0, 4.0, 8.0, 8.0, 1.0, 2.0, 4.0, 8.0, 1.0, 1.0, 1.0]
+
+
+def test_a_rate_for_nothing_names_the_parts_there_are(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"'hed', .* parts are encoder\.backbone.*head\.crf"):
+        make_optimizer(make_parts(tmp_path).network, train_settings(rates={"hed": 0.1}))
+
+
+def test_a_smaller_share_is_inside_a_larger_one() -> None:
+    ids = [f"post-{number}" for number in range(200)]
+
+    five, ten, quarter = (chosen_posts(ids, share, 1) for share in (0.05, 0.1, 0.25))
+
+    assert (len(five), len(ten), len(quarter)) == (10, 20, 50)
+    assert five < ten < quarter
+    assert chosen_posts(list(reversed(ids)), 0.1, 1) == ten
+    assert chosen_posts(ids, 0.1, 2) != ten
+    assert len(chosen_posts(ids[:3], 0.01, 1)) == 1
+
+
+def test_a_share_trains_on_its_posts_and_their_labels_only(tmp_path: Path) -> None:
+    posts = [
+        stored(f"{split}-{n}", "velora sings", entities=(Span(0, 1, f"T{n}"),), split=split)
+        for split in ("train", "dev")
+        for n in range(20)
+    ]
+    store = MemoryStore(posts, 0)
+    settings = train_settings(share=0.2, epochs=1)
+
+    train(store, "entities", model_settings(fusion="text_only"), settings, tmp_path)
+
+    chosen = chosen_posts(store.example_ids("train"), 0.2, settings.seed)
+    assert len(chosen) == 4
+    known = {label.removeprefix("B-") for label in read_run(tmp_path).labels if "B-" in label}
+    assert known == {f"T{name.removeprefix('train-')}" for name in chosen}
+    result = evaluate(tmp_path, store, "dev")
+    assert sum(result.unseen_labels.values()) == 16
+    assert int(result.counts[:, [0, 2]].sum()) == 20  # what is not known is missed, not dropped
+
+
+def test_a_loss_that_is_not_finite_names_the_posts(tmp_path: Path) -> None:
+    with pytest.raises(RamieError, match=r"step \d+ has a .* not finite.*train-0\d\d, train-0"):
+        trained(tmp_path, "run", learning_rate=1e30, head_learning_rate=1e30)
+
+
+def test_a_checkpoint_of_another_run_is_refused_with_the_difference(tmp_path: Path) -> None:
+    trained(tmp_path, "run", epochs=1)
+    path = tmp_path / "run" / "checkpoint.safetensors"
+    tensors, note = read_tensors(path)
+    assert isinstance(note, dict)
+    note["run"]["store"] = "0" * 64
+    note["run"]["labels"] = ["O", "B-SHIP", "I-SHIP"]
+    note["run"]["model"]["text_encoder"] = "another-encoder"
+    write_tensors(path, tensors, note)
+
+    with pytest.raises(InputError) as refused:
+        trained(tmp_path, "run", epochs=1)
+
+    message = str(refused.value)
+    assert "labels 3 -> 5 values, without B-SHIP, I-SHIP and with B-LOC" in message
+    assert "model.text_encoder another-encoder -> " in message
+    assert "store 000000000000... -> ffffffffffff..." in message
+    assert "Choose another --out folder" in message
+
+
+def test_a_folder_from_before_a_setting_existed_goes_on_with_its_default(tmp_path: Path) -> None:
+    trained(tmp_path, "run")
+    path = tmp_path / "run" / "run.json"
+    content = json.loads(path.read_text())
+    for name in ("accumulate", "share", "layer_decay", "rates", "patience", "checkpointing"):
+        del content["train"][name]
+    path.write_text(json.dumps(content))
+    checkpoint = tmp_path / "run" / "checkpoint.safetensors"
+    tensors, note = read_tensors(checkpoint)
+    assert isinstance(note, dict)
+    write_tensors(checkpoint, tensors, note["progress"])  # as it was written then
+
+    assert trained(tmp_path, "run").steps == 12
+    assert read_run(tmp_path / "run").train.share == 1.0
+
+
+def test_tensorboard_shows_every_step_once_also_after_a_break(tmp_path: Path) -> None:
+    model = model_settings(text_encoder=encoder_in(tmp_path), dropout=0.0)
+    run = tmp_path / "run"
+    tools: dict[str, Any] = {"trackers": ["tensorboard"]}
+    train(store_of(), "entities", model, train_settings(), run, stop_after=8, **tools)
+    # As if it had been killed: two more steps were shown, but not saved.
+    saved = (run / "checkpoint.safetensors").read_bytes()
+    train(store_of(), "entities", model, train_settings(), run, stop_after=10, **tools)
+    (run / "checkpoint.safetensors").write_bytes(saved)
+    train(store_of(), "entities", model, train_settings(), run, **tools)
+
+    curve = scalars(run, "train/loss")
+    assert list(curve) == list(range(1, 13))
+    assert sum(curve[step] for step in range(7, 13)) / 6 == pytest.approx(losses(run)[1], rel=1e-5)
+    assert list(scalars(run, "dev/f1")) == [6, 12]
