@@ -49,5 +49,4 @@ def test_the_interval_holds_the_mean_narrows_with_posts_and_follows_the_seed() -
         assert found.low <= found.mean <= found.high
     assert many.high - many.low < (few.high - few.low) / 4  # type: ignore[operator]
     assert agreement([up, down] * 5, spearman) == few
-    # With few posts, intervals of different seeds may be equal by chance.
-    assert agreement([up, down] * 200, spearman, seed=1) != many
+    assert len({agreement([up, down] * 200, spearman, seed=seed).low for seed in range(8)}) > 1
