@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final, NamedTuple
 
@@ -56,6 +55,18 @@ class Rows(NamedTuple):
     def text_keys(self) -> set[str]:
         """Return the keys of the texts that rows name."""
         return self._keys("text_key")
+
+    def digest(self) -> bytes:
+        """Return a hash of the bytes in memory: rows that have the same are the same rows."""
+        hasher = hashlib.sha256()
+        for table in self:
+            for column in table.columns:
+                for chunk in column.chunks:
+                    hasher.update(f"{column.type} {len(chunk)} {chunk.offset};".encode())
+                    for buffer in filter(None, chunk.buffers()):
+                        hasher.update(f"{buffer.size};".encode())
+                        hasher.update(buffer)
+        return hasher.digest()
 
     def _keys(self, column: str) -> set[str]:
         hits = (self.evidence, self.dropped)
@@ -119,7 +130,7 @@ def row_hashes(table: pa.Table, columns: Sequence[str]) -> list[bytes]:
     hashes: list[bytes] = []
     for row in range(table.num_rows):
         values = [column[row] for column in plain]
-        digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
+        digest = hashlib.sha256(repr(values).encode())
         for column in vectors:
             digest.update(column[row])
         hashes.append(digest.digest())
