@@ -11,15 +11,15 @@ import torch
 
 from cache.reader import Features, features_of
 from cache.records import StoredExample
-from model.attribution import Looked, decisive_words, evidence_weights, look
 from model.build import Parts, parts_of, place
 from model.collate import Shown
 from model.data import PreparedPost, Task
 from model.device import choose_device
-from model.evaluation import predict_posts
 from model.heads import EntityGuess
 from model.run import Run
-from model.temperature import read_temperature
+from model.scoring.attribution import Looked, decisive_words, evidence_weights, look
+from model.scoring.evaluation import predict_posts
+from model.scoring.temperature import read_temperature
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,10 @@ class Prediction:
         entities: found entities; empty for relations.
         relations: every relation with its probability, best first; empty for entities.
         evidence_weights: for each kept evidence, in the store's order, how much of it is in the
-            decisive words, in [0, 1]: attention times gate (`model.attribution`). Decisive are
-            words of the found entities (all words where none was found), or the markers of the
-            two mentions. 0 for evidence that is not read, and for systems that give no weights.
+            decisive words, in [0, 1]: attention times gate (`model.scoring.attribution`).
+            Decisive are words of the found entities (all words where none was found), or the
+            markers of the two mentions. 0 for evidence that is not read, and for systems that
+            give no weights.
         entity_weights: the same for each entity by itself.
     """
 

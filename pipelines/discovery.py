@@ -29,8 +29,8 @@ from model.discovery.pairs import PairReader, Pairs, pair_reader
 from model.discovery.scores import cluster_scores
 from model.discovery.selfore import selfore
 from model.discovery.settings import DiscoverSettings
-from model.evaluation import opened
 from model.run import write_atomically
+from model.scoring.evaluation import opened
 from model.settings import ModelSettings
 from pipelines.config import Recipe
 from pipelines.discovery_table import table

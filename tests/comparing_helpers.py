@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from model_helpers import tiny_encoder
 
-from model.metrics import Counts
+from model.scoring.metrics import Counts
 from pipelines.comparing.compare import Grid
 from pipelines.comparing.places import one_place
 from pipelines.comparing.scored import Scored

@@ -11,15 +11,15 @@ from model_helpers import ALL_STREAMS, MemoryStore, evidence, make_parts, stored
 from torch import Tensor, nn
 
 from cache.records import Span
-from model.attribution import attribute, decisive_words, evidence_weights, look
 from model.bio import labels_of
 from model.build import Parts
 from model.collate import Shown
 from model.data import Evidences, PreparedPost
-from model.encoded_once import encoded_once
-from model.evaluation import prepare_split
 from model.fusion import SYSTEMS
 from model.heads import EntityHead
+from model.scoring.attribution import attribute, decisive_words, evidence_weights, look
+from model.scoring.encoded_once import encoded_once
+from model.scoring.evaluation import prepare_split
 
 CPU = torch.device("cpu")
 ALONE = tuple(name for name in SYSTEMS if name != "joint")  # which needs a second task

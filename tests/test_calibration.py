@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cache.errors import InputError
-from model.calibration import HIGHEST, LOWEST, calibration, fit_temperature
+from model.scoring.calibration import HIGHEST, LOWEST, calibration, fit_temperature
 
 Answers = list[tuple[float, bool]]
 ANSWERS = st.lists(

@@ -18,7 +18,7 @@ from comparing_helpers import tiny_grid, tiny_recipe, write_posts
 from cache import open_store
 from cache.errors import InputError, StoreMismatch
 from cache.writing.lock import WriterLock
-from model.evaluation import evaluate
+from model.scoring.evaluation import evaluate
 from pipelines.building import build_recipe
 from pipelines.comparing import scored as scoring
 from pipelines.comparing.compare import compare

@@ -16,7 +16,7 @@ import pytest
 from comparing_helpers import made_up
 
 from cache.errors import InputError, StoreMismatch
-from model.significance import (
+from model.scoring.significance import (
     approximate_randomisation,
     bootstrap_interval,
     paired_bootstrap,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cache import EvidenceItem, Example, Post, Span
-from model.metrics import Counts, relation_scores, span_scores
+from model.scoring.metrics import Counts, relation_scores, span_scores
 from pipelines.explaining.errors import (
     KINDS,
     NOTHING,

@@ -27,10 +27,10 @@ from cache.reader import features_of
 from cache.records import LEVELS, MODALITIES, STREAMS, Evidence, Span, StoredExample
 from model.build import Parts, load_parts
 from model.data import Item, PreparedPost, Preparer
-from model.evaluation import evaluate
 from model.features import item_features
 from model.network import Reading
 from model.predictor import load_run
+from model.scoring.evaluation import evaluate
 from model.training import train
 
 # Words of one piece each.

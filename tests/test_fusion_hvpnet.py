@@ -29,11 +29,11 @@ from cache.reader import Features
 from cache.records import FeatureSet, Span, StoredExample
 from model.batch import Batch, Stacked
 from model.build import Parts, load_parts, place
-from model.evaluation import evaluate
 from model.network import Reading
-from model.optimizer import make_optimizer
 from model.run import WEIGHTS, FeatureShape, write_run, write_tensors
+from model.scoring.evaluation import evaluate
 from model.training import train
+from model.training.optimizer import make_optimizer
 
 STAGES = (2, 3, 4, 5)
 POSITIONS = 4

@@ -27,10 +27,10 @@ from cache.reader import Features
 from cache.records import FeatureSet, Observation, Region, Span, StoredExample
 from cache.region_graph import REGION_RELATIONS
 from model.build import Parts, load_parts
-from model.evaluation import evaluate
 from model.fusion.graph_alignment import signatures, tree_edges, without_loops
 from model.fusion.mega import Mega, token_of_unit
 from model.network import Reading
+from model.scoring.evaluation import evaluate
 from model.training import train
 
 OVERLAPS = 1 << REGION_RELATIONS.index("overlaps")

@@ -23,12 +23,12 @@ from cache.reader import features_of
 from cache.records import Evidence, Span, StoredExample
 from model.build import Parts, load_parts
 from model.encoders import TextEncoder
-from model.evaluation import evaluate
 from model.fusion.base import FusionSize
 from model.fusion.more import MoRe
 from model.heads import EntityHead, RelationHead
-from model.optimizer import make_optimizer
+from model.scoring.evaluation import evaluate
 from model.training import train
+from model.training.optimizer import make_optimizer
 
 DIM = 32
 SENTENCE = "the person in the club sings"

@@ -14,9 +14,9 @@ from cache.reader import features_of
 from cache.records import Span
 from model.build import Parts, for_second_task, load_parts
 from model.data import PreparedPost, task_of
-from model.evaluation import evaluate
-from model.plan import Plan
+from model.scoring.evaluation import evaluate
 from model.training import train
+from model.training.plan import Plan
 
 SPLITS = ("train", "dev", "test")
 

@@ -15,7 +15,7 @@ from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 from cache import InputError, Span
 from model.bio import labels_of, spans_of
-from model.metrics import (
+from model.scoring.metrics import (
     Counts,
     entity_scores,
     find_none_label,

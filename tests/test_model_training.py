@@ -20,9 +20,9 @@ from model_helpers import (
 
 from cache.errors import InputError
 from cache.records import Span, StoredExample
-from model.evaluation import evaluate
 from model.predictor import load_run
 from model.run import read_tensors
+from model.scoring.evaluation import evaluate
 from model.training import make_optimizer, rate_at, train
 
 TYPES = ("PER", "LOC")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cache import InputError
-from model.significance import approximate_randomisation, paired_bootstrap
+from model.scoring.significance import approximate_randomisation, paired_bootstrap
 
 Counts = NDArray[np.int64]
 TESTS = [paired_bootstrap, approximate_randomisation]

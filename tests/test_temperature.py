@@ -16,12 +16,12 @@ from torch import Tensor
 from cache.errors import InputError
 from cache.records import Span
 from model.build import Parts
-from model.calibrate import calibrate
-from model.evaluation import evaluate, prepare_split
 from model.heads import EntityHead, RelationHead
 from model.predictor import load_run
 from model.run import WEIGHTS, write_run, write_tensors
-from model.temperature import (
+from model.scoring.calibrate import calibrate
+from model.scoring.evaluation import evaluate, prepare_split
+from model.scoring.temperature import (
     CALIBRATION,
     Scored,
     Temperature,

@@ -11,8 +11,8 @@ import pytest
 from training_helpers import scalars
 
 from cache.errors import InputError
-from model.journal import Journal, forget_after
-from model.trackers import TOOLS, Tracker, check_tools, open_trackers
+from model.training.journal import Journal, forget_after
+from model.training.trackers import TOOLS, Tracker, check_tools, open_trackers
 
 SETTINGS = {"task": "entities", "train": {"seed": 3, "rates": {"head.crf": 0.5}}}
 

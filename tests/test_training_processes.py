@@ -21,10 +21,10 @@ from training_helpers import (
 )
 
 from cache.errors import InputError
-from model.ranks import joined
 from model.run import read_tensors
-from model.step import parts_of_step
 from model.training import train
+from model.training.ranks import joined
+from model.training.step import parts_of_step
 from pipelines.cli import main
 
 pytestmark = pytest.mark.slow

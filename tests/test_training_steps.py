@@ -13,12 +13,12 @@ from training_helpers import encoder_in, largest_difference, scalars
 
 from cache.errors import InputError, RamieError
 from cache.records import Span
-from model.evaluation import evaluate
-from model.optimizer import make_optimizer, peak_rates
 from model.run import read_run, read_tensors, write_tensors
+from model.scoring.evaluation import evaluate
 from model.settings import TrainSettings
-from model.subset import chosen_posts
 from model.training import TrainReport, train
+from model.training.optimizer import make_optimizer, peak_rates
+from model.training.subset import chosen_posts
 
 
 def trained(folder: Path, name: str, dropout: float = 0.0, **train_changes: Any) -> TrainReport:

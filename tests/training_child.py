@@ -14,8 +14,8 @@ from model_helpers import MemoryStore, evidence, model_settings, stored, train_s
 
 from cache.errors import RamieError
 from cache.records import Span
-from model.ranks import EndedElsewhere
 from model.training import train
+from model.training.ranks import EndedElsewhere
 
 # Exit codes of a process that says nothing because the first one does.
 SILENT = 3
@@ -70,16 +70,16 @@ def run(order: dict[str, Any]) -> None:
 
 def _die_at(step: int) -> None:
     """Have this process killed when it begins a step."""
-    import model.plan
+    import model.training.plan
 
-    parts = model.plan.Plan.parts
+    parts = model.training.plan.Plan.parts
 
     def killed(self: Any, at: int, ranks: Any) -> Any:
         if at == step:
             os.kill(os.getpid(), signal.SIGKILL)
         return parts(self, at, ranks)
 
-    model.plan.Plan.parts = killed  # type: ignore[method-assign,assignment]
+    model.training.plan.Plan.parts = killed  # type: ignore[method-assign,assignment]
 
 
 def _leave_room(megabytes: int) -> None:

@@ -24,7 +24,7 @@ from model.data import PreparedPost
 from model.discovery.classify import Lesson, PairClassifier, Teacher
 from model.discovery.pairs import PairNetwork, PairReader, Pairs
 from model.discovery.settings import MetaSreSettings
-from model.metrics import find_none_label, relation_scores
+from model.scoring.metrics import find_none_label, relation_scores
 
 
 class Taught(NamedTuple):

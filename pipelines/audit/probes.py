@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from cache.records import Example
-from model.metrics import find_none_label
+from model.scoring.metrics import find_none_label
 from pipelines.audit.models import (
     Codes,
     Commonest,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from cache import open_store
-from model.metrics import Counts
+from model.scoring.metrics import Counts
 from pipelines.comparing.curves import Curve
 from pipelines.comparing.rows import Row
 

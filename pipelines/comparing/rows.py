@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.metrics import Counts
-from model.significance import (
+from model.scoring.metrics import Counts
+from model.scoring.significance import (
     Comparison,
     bootstrap_interval,
     stratified_bootstrap,

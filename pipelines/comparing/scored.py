@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from cache.errors import StoreMismatch
 from cache.manifest import read_manifest
-from model.evaluation import evaluate
-from model.metrics import Counts
 from model.order import EvidenceOf
 from model.run import DESCRIPTION, write_atomically
+from model.scoring.evaluation import evaluate
+from model.scoring.metrics import Counts
 
 FORMAT: Final = 1
 FOLDER: Final = "scores"
@@ -37,7 +37,7 @@ class Scored:
         by_type: counts of each type or relation, as ``micro``.
         counts: tp, fp, fn of each post, ``[posts 3]``.
         example_ids: the posts.
-        evaluation: what `model.evaluation.Evaluation.to_json` says.
+        evaluation: what `model.scoring.evaluation.Evaluation.to_json` says.
     """
 
     task: str

@@ -13,7 +13,7 @@ from typing import Final, Literal, NamedTuple
 
 from cache import STREAMS, EvidenceItem, Example, Span
 from model.data import Task
-from model.metrics import Counts
+from model.scoring.metrics import Counts
 
 Kind = Literal["right", "type", "boundary", "boundary and type", "missed", "spurious"]
 KINDS: Final[tuple[Kind, ...]] = (
@@ -144,7 +144,7 @@ def analyse(
         task: what was predicted.
         answered: posts annotated for it.
         seen: `training_forms` of the training split.
-        none_label: see `model.metrics.find_none_label`; None for entities.
+        none_label: see `model.scoring.metrics.find_none_label`; None for entities.
     """
     total: Counter[str] = Counter()
     kinds: Counter[Kind] = Counter()

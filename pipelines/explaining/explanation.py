@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from cache import STREAMS, Features, InputError, Span, StoreReader, open_store
-from model.attribution import Attribution, ItemEffect, attribute
 from model.build import Parts, load_parts, place
 from model.data import read_split
 from model.device import choose_device
-from model.evaluation import Evaluation, evaluate_posts, prepare_split
-from model.metrics import find_none_label
+from model.scoring.attribution import Attribution, ItemEffect, attribute
+from model.scoring.evaluation import Evaluation, evaluate_posts, prepare_split
+from model.scoring.metrics import find_none_label
 from pipelines.explaining.agreement import Agreement, Measure, agreement, kendall, spearman
 from pipelines.explaining.errors import Answered, ErrorAnalysis, analyse, training_forms
 

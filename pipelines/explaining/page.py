@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cache import StoreReader
 from cache.files import write_atomically
-from model.metrics import Counts
+from model.scoring.metrics import Counts
 from pipelines.explaining.errors import Group
 from pipelines.explaining.explanation import Explanation
 from pipelines.explaining.post import Explained, explained_article

@@ -6,7 +6,7 @@ import dataclasses
 from typing import NamedTuple
 
 from cache import STREAMS, Evidence, Example, Span, StoredExample
-from model.attribution import Attribution, ItemEffect
+from model.scoring.attribution import Attribution, ItemEffect
 from pipelines.explaining.errors import pair_up
 from pipelines.page.evidence import evidence_card, score, score_text
 from pipelines.page.markup import Markup, element, quoted

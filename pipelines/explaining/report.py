@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from model.metrics import scores_table
+from model.scoring.metrics import scores_table
 from pipelines.explaining.explanation import Explanation
 
 

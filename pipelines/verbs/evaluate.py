@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pipelines.options import add_run, print_result
 
 if TYPE_CHECKING:
-    from model.evaluation import Evaluation
+    from model.scoring.evaluation import Evaluation
 
 HELP = "score a trained run on a split of its store"
 EXAMPLE = "ramie evaluate runs/sample --split test --evidence others"
@@ -43,8 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate and print the scores with their tables."""
-    from model.calibrate import calibrate
-    from model.evaluation import evaluate
+    from model.scoring.calibrate import calibrate
+    from model.scoring.evaluation import evaluate
 
     store = options.store or _store_of(options)
     if options.calibrate:

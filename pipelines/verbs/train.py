@@ -33,9 +33,9 @@ def run(options: argparse.Namespace) -> int:
     """
     # DDP warns, from C++ and in every process, where all parameters happen to be used.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    from model.ranks import EndedElsewhere
-    from model.trackers import default_tools
     from model.training import train
+    from model.training.ranks import EndedElsewhere
+    from model.training.trackers import default_tools
     from pipelines.runs import write_recipe
     from pipelines.tasks import model_task
 

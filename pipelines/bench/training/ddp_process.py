@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 
 from model.build import place
-from model.optimizer import make_optimizer
-from model.plan import Plan
-from model.ranks import joined
 from model.settings import TrainSettings
-from model.step import Stepper
+from model.training.optimizer import make_optimizer
+from model.training.plan import Plan
+from model.training.ranks import joined
+from model.training.step import Stepper
 from pipelines.bench.training.encoder import whole_words
 from pipelines.bench.training.network import network_on
 from pipelines.bench.training.posts import TEXTS, made_up_posts

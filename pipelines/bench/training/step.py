@@ -15,10 +15,10 @@ from cache.errors import InputError
 from model.batch import Batch
 from model.build import Parts, place
 from model.device import uses_bfloat16
-from model.optimizer import make_optimizer
-from model.ranks import Ranks
 from model.settings import TrainSettings
-from model.step import Part, Stepper
+from model.training.optimizer import make_optimizer
+from model.training.ranks import Ranks
+from model.training.step import Part, Stepper
 from pipelines.bench.figures import Figure
 from pipelines.bench.training.author_style import author_style, pieces_of, pieces_per_post_pass
 from pipelines.bench.training.encoder import Size, whole_words, write_encoder

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from cache.errors import InputError
-from model.ranks import Ranks
 from model.run import Run, read_tensors, write_tensors
-from model.same_run import refuse_other
+from model.training.ranks import Ranks
+from model.training.same_run import refuse_other
 
 _MODEL: Final = "model."
 _OPTIMIZER: Final = "optimizer."

@@ -13,11 +13,11 @@ from cache.errors import InputError
 from cache.reader import Features
 from model.build import Parts, feature_shapes, for_second_task, new_parts
 from model.data import ExampleSource, PreparedPost, Task, label_set, read_split
-from model.ranks import Ranks
 from model.run import Run, SecondTask, code_version, library_versions, write_run
-from model.same_run import check_same_run
 from model.settings import ModelSettings, TrainSettings
-from model.subset import chosen_posts
+from model.training.ranks import Ranks
+from model.training.same_run import check_same_run
+from model.training.subset import chosen_posts
 
 _SPLITS = ("train", "dev")
 OTHER_TASK: dict[Task, Task] = {"entities": "relations", "relations": "entities"}

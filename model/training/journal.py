@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from model.run import METRICS, write_atomically
-from model.trackers import Tracker
+from model.training.trackers import Tracker
 
 _log = logging.getLogger(__name__)
 

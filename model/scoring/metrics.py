@@ -188,7 +188,7 @@ def span_scores(
 def span_counts(
     gold: Sequence[Collection[Span]], predicted: Sequence[Collection[Span]]
 ) -> Int[np.ndarray, "posts 3"]:
-    """Return tp, fp and fn of each post: what `model.significance` resamples."""
+    """Return tp, fp and fn of each post: what `model.scoring.significance` resamples."""
     _check_lengths(gold, predicted)
     rows = [
         (len(wanted & found), len(found - wanted), len(wanted - found))
@@ -238,7 +238,7 @@ def relation_scores(
 def relation_counts(
     gold: Sequence[str], predicted: Sequence[str], none_label: str | None
 ) -> Int[np.ndarray, "posts 3"]:
-    """Return tp, fp and fn of each post, without ``none_label``, for `model.significance`."""
+    """Return tp, fp and fn of each post, without ``none_label``; see `span_counts`."""
     _check_lengths(gold, predicted)
     rows = [
         (

@@ -18,8 +18,8 @@ from cache.records import STREAMS
 from model.batch import Batch
 from model.device import autocast
 from model.network import Extractor, Losses
-from model.ranks import Ranks
 from model.settings import TrainSettings
+from model.training.ranks import Ranks
 
 _NAMED_POSTS = 8
 

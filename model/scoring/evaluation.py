@@ -21,12 +21,13 @@ from cache.records import Span
 from model.batch import Batch
 from model.bio import labels_of
 from model.build import Parts, parts_of, place
-from model.calibration import Calibration, calibration
 from model.collate import Shown
 from model.data import ExampleSource, PreparedPost, Task, read_split
 from model.device import autocast, choose_device, uses_bfloat16
 from model.heads import EntityGuess
-from model.metrics import (
+from model.order import EvidenceOf, batches_in_order, shown_evidence
+from model.scoring.calibration import Calibration, calibration
+from model.scoring.metrics import (
     EntityScores,
     RelationScores,
     entity_scores,
@@ -35,8 +36,7 @@ from model.metrics import (
     relation_scores,
     span_counts,
 )
-from model.order import EvidenceOf, batches_in_order, shown_evidence
-from model.temperature import head_of, read_temperature, tempered
+from model.scoring.temperature import head_of, read_temperature, tempered
 
 _EVALUATION_BATCH = 32
 Answer = tuple[EntityGuess, ...] | list[tuple[str, float]]
@@ -52,7 +52,7 @@ class Evaluation:
         evidence: whose evidence they were shown.
         scores: of the whole split.
         example_ids: the posts, in the order of ``counts`` and ``predictions``.
-        counts: tp, fp, fn of each post, for `model.significance`.
+        counts: tp, fp, fn of each post, for `model.scoring.significance`.
         predictions: entities, or all relations with their probability, best first.
         unseen_labels: labels annotated here that training never showed, and how often: all missed.
         calibration: of the predicted entities (probability: their least sure word) or of the

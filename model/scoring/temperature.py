@@ -23,7 +23,6 @@ from cache.errors import InputError
 from cache.records import Span
 from model.batch import Batch
 from model.bio import labels_of
-from model.calibration import HIGHEST, LOWEST, fit_temperature
 from model.crf import LinearChainCRF
 from model.data import UNKNOWN_LABEL, Task
 from model.heads import EntityGuess, EntityHead
@@ -31,6 +30,7 @@ from model.joint_head import JointHead
 from model.mixture import EntityMixture
 from model.network import Head
 from model.run import WEIGHTS, write_atomically
+from model.scoring.calibration import HIGHEST, LOWEST, fit_temperature
 
 CALIBRATION: Final = "calibration.json"
 _MAX_JSON_BYTES: Final = 1 << 20

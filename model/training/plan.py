@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from model.collate import Collator, Shown
 from model.data import Evidences, PreparedPost, task_of
 from model.order import batches_of_epoch, mixed, shown_evidence, with_mismatch
-from model.ranks import Ranks
 from model.settings import TrainSettings
-from model.step import Part, parts_of_step
+from model.training.ranks import Ranks
+from model.training.step import Part, parts_of_step
 
 
 class Plan:

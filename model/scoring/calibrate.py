@@ -13,8 +13,8 @@ from model.build import Parts, load_parts, place
 from model.collate import Shown
 from model.data import ExampleSource, PreparedPost
 from model.device import choose_device
-from model.evaluation import opened, predict_posts, prepare_split, watched
-from model.temperature import (
+from model.scoring.evaluation import opened, predict_posts, prepare_split, watched
+from model.scoring.temperature import (
     Scored,
     Temperature,
     fit,
@@ -68,7 +68,7 @@ def score_posts(
     device: torch.device,
     bar: Callable[[list[list[int]]], Iterable[list[int]]] = iter,
 ) -> list[Scored]:
-    """Return the scores of all annotated posts, for `model.temperature.fit`."""
+    """Return the scores of all annotated posts, for `model.scoring.temperature.fit`."""
     own = [Shown(post.evidence) for post in posts]
     found: list[list[Scored]] = predict_posts(
         parts, posts, own, device=device, each=_scored_once, bar=bar

@@ -13,21 +13,21 @@ import torch
 from tqdm import tqdm
 
 from cache.errors import InputError
-from model.beginning import Beginning, Sources, begin
 from model.build import load_weights, place, text_encoders
-from model.checkpoint import Progress, random_states, restore, save_checkpoint
 from model.data import ExampleSource, Task
 from model.device import choose_device, uses_bfloat16
-from model.evaluation import Evaluation, evaluate_posts, opened
-from model.journal import Journal, forget_after
-from model.optimizer import make_optimizer, rate_at
-from model.plan import Plan
-from model.ranks import Ranks, joined
 from model.run import CHECKPOINT, WEIGHTS, write_tensors
+from model.scoring.evaluation import Evaluation, evaluate_posts, opened
 from model.settings import ModelSettings, TrainSettings
-from model.step import Stepper
-from model.switches import set_switches
-from model.trackers import check_tools, open_trackers
+from model.training.beginning import Beginning, Sources, begin
+from model.training.checkpoint import Progress, random_states, restore, save_checkpoint
+from model.training.journal import Journal, forget_after
+from model.training.optimizer import make_optimizer, rate_at
+from model.training.plan import Plan
+from model.training.ranks import Ranks, joined
+from model.training.step import Stepper
+from model.training.switches import set_switches
+from model.training.trackers import check_tools, open_trackers
 
 __all__ = ["TrainReport", "make_optimizer", "rate_at", "train"]
 
@@ -91,7 +91,7 @@ def train(
         progress: show bars where the output is a terminal.
         stop_after: end after this many steps in total, with a checkpoint to go on from.
         save_every_s: seconds between checkpoints.
-        trackers: tools of `model.trackers` that are shown figures.
+        trackers: tools of `model.training.trackers` that are shown figures.
 
     Raises:
         InputError: store, settings or folder do not allow it; the message says what to do.

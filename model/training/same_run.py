@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from cache.errors import InputError
 from model.run import DESCRIPTION, Run, read_run
-from model.switches import COST_ONLY
+from model.training.switches import COST_ONLY
 
 _SHOWN: Final = 6
 _LONGEST: Final = 60

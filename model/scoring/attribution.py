@@ -24,12 +24,12 @@ from model.bio import labels_of
 from model.build import Parts
 from model.collate import Shown
 from model.data import UNKNOWN_LABEL, Evidences, Item, PreparedPost
-from model.encoded_once import encoded_once
-from model.evaluation import Answer, predict_posts
 from model.heads import EntityHead
 from model.mixture import EntityMixture
 from model.network import Reading
-from model.temperature import head_of, tempered
+from model.scoring.encoded_once import encoded_once
+from model.scoring.evaluation import Answer, predict_posts
+from model.scoring.temperature import head_of, tempered
 
 
 @dataclass(frozen=True, slots=True)
