@@ -29,8 +29,9 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 demo: setup ## make the sample world, build its stores, train, evaluate, and write the report (under 6 minutes)
 	$(BIN)/ramie demo
 
+# Files of tests side by side, one on each core; more threads in each would only be in the way.
 test: setup ## run the default test suite (no network, no GPU)
-	$(BIN)/python -m pytest -q $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile $(ARGS)
 
 check: lint types layers test ## everything that must pass before a commit
 

@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from cache.errors import InputError, StoreDamaged, StoreError, StoreMismatch, StoreOutdated
+from cache.feature_keys import PYRAMID_SIDE
 from cache.files import inner_path, sync_folder, write_atomically
 from cache.keys import canonical_json, fingerprint
 from cache.records import FeatureSet
@@ -50,7 +51,7 @@ _MAX_VALUES: Final = 1 << 20
 SEVERAL_REFERENCES: Final = "0" * 64
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _Count = Annotated[int, Field(ge=0, lt=1 << 53)]
-_Size = Annotated[int, Field(ge=1, le=1 << 20)]
+_Size = Annotated[int, Field(ge=1, le=1 << 16)]
 _Kind = TypeVar("_Kind", bound=BaseModel)
 
 
@@ -209,6 +210,9 @@ def _check_feature_set(name: FeatureSet, features: FeatureSetEntry, num_shards: 
     some = any(file.rows for file in features.files)
     if len(features.dims) != (FEATURE_AXES[name][1] if some else 0):
         raise ValueError(f"feature set {name} has the sizes {features.dims}")
+    # A system makes weights of these sizes, so a stranger's must be those of the format.
+    if some and name == "pyramid" and features.dims[0] != PYRAMID_SIDE**2:
+        raise ValueError(f"feature set {name} has {features.dims[0]} positions of a view")
     if sum(features.stages) != (sum(features.dims[-1:]) if name == "pyramid" else 0):
         raise ValueError(f"feature set {name} has the stages {features.stages}")
 

@@ -13,6 +13,7 @@ import torch
 from cache.errors import InputError
 from cache.records import FeatureSet
 from model.batch import EvidenceUse
+from model.claims import check_claim, check_files
 from model.collate import Collator
 from model.data import ExampleSource, Preparer, Task
 from model.encoders import (
@@ -23,6 +24,7 @@ from model.encoders import (
     quiet_transformers,
     save_description,
     suit_device,
+    untrained,
 )
 from model.fusion import evidence_of, make_fusion, needs_of
 from model.fusion.base import Fusion, FusionSize
@@ -93,9 +95,13 @@ def load_parts(folder: Path) -> Parts:
         InputError: the folder is not a complete run.
     """
     quiet_transformers()
+    check_files(folder, folder / ENCODER)
     run = read_run(folder)
-    encoder, tokenizer = load_saved(folder / ENCODER)
-    parts = _parts(run, encoder, tokenizer)
+    config, tokenizer = load_saved(folder / ENCODER)
+    with torch.device("meta"):
+        claimed = _parts(run, untrained(config, folder / ENCODER), tokenizer)
+    check_claim(claimed.network, folder / WEIGHTS)
+    parts = _parts(run, untrained(config, folder / ENCODER), tokenizer)
     tensors, _ = read_tensors(folder / WEIGHTS)
     load_weights(parts.network, tensors, folder / WEIGHTS)
     parts.network.eval()

@@ -19,6 +19,8 @@ from model.settings import ModelSettings
 Task = Literal["entities", "relations"]
 NONE_RELATION: Final = "None"
 UNKNOWN_LABEL: Final = -1
+# A CRF has a score for each pair of them.
+MAX_LABELS: Final = 2048
 # Evidence of which the store knows no consistency fits this post as well as half of the others.
 _FITS_AS_WELL: Final = 0.5
 
@@ -170,7 +172,7 @@ def label_set(examples: Iterable[Example], task: Task) -> tuple[str, ...]:
     """Return the labels of a training split in a fixed order; ``O`` or ``None`` come first.
 
     Raises:
-        InputError: nothing is annotated for the task.
+        InputError: nothing is annotated for the task, or with too many labels.
     """
     found: set[str] = set()
     annotated = False
@@ -186,9 +188,15 @@ def label_set(examples: Iterable[Example], task: Task) -> tuple[str, ...]:
             f"no example of the training split is annotated with {task}; "
             "choose the other task or another store."
         )
+    labels = tuple(sorted(found, key=lambda label: (label != NONE_RELATION, label)))
     if task == "entities":
-        return bio_label_set(found)
-    return tuple(sorted(found, key=lambda label: (label != NONE_RELATION, label)))
+        labels = bio_label_set(found)
+    if len(labels) > MAX_LABELS:
+        raise InputError(
+            f"the training split is annotated with {len(labels):,} labels, more than the "
+            f"{MAX_LABELS:,} that a network is made for. Annotate with fewer types."
+        )
+    return labels
 
 
 class Preparer:

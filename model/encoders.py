@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from cache.errors import InputError
 from model.attention import use_attention_beside
+from model.claims import read_config
 from model.pieces import MARKERS
 
 # Byte-level tokenizers refuse words that were split beforehand unless they may add the blank.
@@ -130,24 +130,38 @@ def load_pretrained(name: str, seed: int) -> tuple[TextEncoder, Any]:
     return TextEncoder(_without_pooler(backbone)), tokenizer
 
 
-def load_saved(folder: Path) -> tuple[TextEncoder, Any]:
-    """Return encoder (weights not yet loaded) and tokenizer of a run folder.
+def load_saved(folder: Path) -> tuple[Any, Any]:
+    """Return configuration, for `untrained`, and tokenizer of a run folder.
 
     Raises:
         InputError: the folder does not hold what `save_description` wrote.
     """
     try:
-        raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        raw.pop("auto_map", None)
-        config = transformers.AutoConfig.for_model(**raw)
+        config = transformers.AutoConfig.for_model(**read_config(folder / "config.json"))
         tokenizer = _load_tokenizer(str(folder), config)
+    except Exception as error:  # transformers and tokenizers raise all kinds
+        raise _no_encoder(folder, error) from error
+    return config, tokenizer
+
+
+def untrained(config: Any, folder: Path) -> TextEncoder:
+    """Return the encoder of a configuration that `load_saved` read, weights not yet loaded.
+
+    Raises:
+        InputError: it describes none.
+    """
+    try:
         backbone = transformers.AutoModel.from_config(config, trust_remote_code=False)
-    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
-        raise InputError(
-            f"{folder} does not describe a text encoder: {_first_line(error)} "
-            "Train the run again, or copy the whole run folder."
-        ) from error
-    return TextEncoder(_without_pooler(backbone)), tokenizer
+        return TextEncoder(_without_pooler(backbone))
+    except Exception as error:  # each encoder checks its own numbers
+        raise _no_encoder(folder, error) from error
+
+
+def _no_encoder(folder: Path, error: Exception) -> InputError:
+    return InputError(
+        f"{folder} does not describe a text encoder: {_first_line(error)} "
+        "Train the run again, or copy the whole run folder."
+    )
 
 
 def save_description(encoder: TextEncoder, tokenizer: Any, folder: Path) -> None:

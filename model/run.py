@@ -21,7 +21,7 @@ from safetensors.torch import save
 
 from cache.errors import InputError
 from cache.records import FeatureSet
-from model.data import Task
+from model.data import MAX_LABELS, Task
 from model.settings import ModelSettings, TrainSettings
 
 DESCRIPTION: Final = "run.json"
@@ -43,7 +43,7 @@ class FeatureShape(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    dims: tuple[Annotated[int, Field(ge=1, le=1 << 20)], ...] = Field(default=(), max_length=8)
+    dims: tuple[Annotated[int, Field(ge=1, le=1 << 16)], ...] = Field(default=(), max_length=8)
     stages: tuple[Annotated[int, Field(ge=1, le=1 << 16)], ...] = Field(default=(), max_length=64)
 
 
@@ -59,7 +59,7 @@ class SecondTask(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     task: Task
-    labels: tuple[str, ...] = Field(min_length=1, max_length=100_000)
+    labels: tuple[str, ...] = Field(min_length=1, max_length=MAX_LABELS)
     store: str
 
 
@@ -84,7 +84,7 @@ class Run(BaseModel):
 
     format: Literal[1] = 1
     task: Task
-    labels: tuple[str, ...] = Field(min_length=1, max_length=100_000)
+    labels: tuple[str, ...] = Field(min_length=1, max_length=MAX_LABELS)
     visual_dim: int = Field(ge=0, le=1 << 16)
     shapes: dict[FeatureSet, FeatureShape] = Field(default_factory=dict)
     store: str
@@ -156,7 +156,7 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], object]:
             note = (file.metadata() or {}).get("note")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return tensors, None if note is None else json.loads(note)
-    except (OSError, SafetensorError, ValueError) as error:
+    except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise InputError(
             f"{path} cannot be read as safetensors ({error}). Copy the run folder again, "
             "or train again."

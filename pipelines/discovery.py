@@ -40,6 +40,7 @@ METHODS: Final = ("selfore", "hiure", "metasre")
 CLUSTERING: Final = ("k-means", "selfore", "hiure")
 _SPLITS: Final = ("train", "dev", "test")
 _EVERYTHING: Final = 1.0
+_MOST_BYTES: Final = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,9 +221,11 @@ def _finished(path: Path, wanted: str) -> dict[str, Any]:
         InputError: it is damaged, or of another store or other settings.
     """
     try:
-        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            result: dict[str, Any] = json.loads(file.read(_MOST_BYTES))
         found = result["fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        table([result])
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise InputError(
             f"{path} is damaged ({error}). Delete it, and it is made anew."
         ) from error

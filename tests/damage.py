@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from cache_helpers import IDENTITY, files_of, image, shard, write
+from feature_helpers import add_features
 
-from cache import Recording, Recordings, StoreWriter, content_key, fingerprint
+from cache import FeatureSet, Recording, Recordings, StoreWriter, content_key, fingerprint
 from cache.manifest import shard_path
 from cache.schema import TABLES
 
 SEED: Final = 20261122
 NUM_FLIPS: Final = 500
+FEATURES: Final[tuple[FeatureSet, ...]] = ("grid", "parse")
 Harm = Callable[[Path], None]
 
 
@@ -51,6 +53,12 @@ def complete_store(path: Path) -> None:
     answer = Recording(content_key(b"query"), "kb", "{}", "2026-11-01T00:00:00Z", b"answer")
     with Recordings(path / "recordings") as recordings:
         recordings.put_segment([answer], [image(i) for i in range(4)])
+
+
+def store_with_features(path: Path) -> None:
+    """Write what `complete_store` writes, with feature sets of photos and of sentences."""
+    complete_store(path)
+    add_features(path, FEATURES)
 
 
 def restore(store: Path, sound: dict[str, bytes]) -> None:
@@ -203,6 +211,15 @@ def _swaps(store: Path) -> Iterator[Damage]:
         ("README.md", "manifest.json"),
         forged=True,
     )
+    for name, entry in content.get("feature_sets", {}).items():
+        pair = (entry["files"][0]["path"], entry["files"][1]["path"])
+        yield Damage(f"content swapped: {name}", partial(_swap, *pair), pair)
+        yield Damage(
+            f"swapped, manifest forged to fit: {name}",
+            partial(_swap_features, name),
+            (f"{name}/part-0",),
+            forged=True,
+        )
     across = (files[0]["evidence"]["path"], files[0]["dropped"]["path"])
     yield Damage("content swapped: two tables", partial(_swap, *across), across)
 
@@ -224,6 +241,16 @@ def _swap_entries(tables: tuple[Any, ...], hashed: bool, store: Path) -> None:
     save(store, content, hashed)
 
 
+def _swap_features(name: str, store: Path) -> None:
+    content = json.loads((store / "manifest.json").read_text())
+    files = content["feature_sets"][name]["files"]
+    for index, entry in enumerate(reversed(list(files))):
+        path = shard_path(name, index, entry["sha256"])  # type: ignore[arg-type]
+        _rename(store / entry["path"], store / path)
+        files[index] = {**entry, "path": path}
+    save(store, content, True)
+
+
 def save(store: Path, content: dict[str, Any], hashed: bool) -> None:
     """Write a manifest, with the hash that fits it or with the one that it had."""
     if hashed:
@@ -243,6 +270,8 @@ def _extras() -> Iterator[Damage]:
         "examples/part-00007-0123456789ab.parquet",
         "evidence/notes.txt",
         "dropped/.hidden",
+        "grid/part-00007-0123456789ab.parquet",
+        "pyramid/notes.txt",
         "texts/README.md",
         "media/.tmp-7-part-00000-0123456789ab.parquet",
         "recordings/answers.parquet",
@@ -293,6 +322,15 @@ def _edits(content: dict[str, Any]) -> Iterator[Damage]:
         "path": lambda m: media(m).update(path="../media.parquet"),
         "key": lambda m: m.update(more=[]),
     }
+
+    if "feature_sets" in content:
+        edits |= {
+            "no feature sets": lambda m: m.pop("feature_sets"),
+            "a feature set less": lambda m: m["feature_sets"].pop("parse"),
+            "sizes of arrays": lambda m: m["feature_sets"]["grid"].update(dims=[7]),
+            "who made arrays": lambda m: m["feature_sets"]["grid"].update(source="another"),
+            "rows of arrays": lambda m: m["feature_sets"]["grid"]["files"][0].update(rows=99),
+        }
 
     def media(manifest: dict[str, Any]) -> dict[str, Any]:
         entry: dict[str, Any] = manifest["shards"][0]["files"]["media"]

@@ -100,6 +100,13 @@ def _values(
             yield (kind, name), plain(read(name))
         except StoreError:
             yield (kind, name), None
+    for features in reader.manifest.feature_sets:
+        for name in ids:
+            try:
+                array = reader.array(features, name)
+                yield (features, name), None if array is None else (array.shape, array.tobytes())
+            except StoreError:
+                yield (features, name), None
 
 
 def _keys(reader: StoreReader) -> list[str]:

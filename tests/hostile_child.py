@@ -128,9 +128,17 @@ def _read(reader: ReaderName, store: Path, out: Path, sound: Path) -> str:
                     for one in getattr(found, "evidence", ())
                     if hasattr(one, "media_key") and one.media_key
                 )
+        arrays = [
+            (one, name) for one in opened.manifest.feature_sets for name in opened.example_ids()
+        ]
         for key in keys:
             try:
                 opened.media(key)
+            except RamieError as error:
+                failed.setdefault(str(error)[:100], "")
+        for one, name in arrays:
+            try:
+                opened.array(one, name)
             except RamieError as error:
                 failed.setdefault(str(error)[:100], "")
     return "\n".join(failed)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cache import Manifest, fingerprint
+from cache import FEATURE_SETS, FeatureSet, Manifest, fingerprint
 from cache.card import data_card
 from cache.manifest import shard_path
 from cache.schema import SCHEMAS, Table
@@ -178,9 +178,11 @@ def with_page(
     return with_footer(front + page + data[-8 - size :], move)
 
 
-def table_of_shard(store: Path, table: Table, index: int = 0) -> pa.Table:
-    """Return a table of a shard."""
+def table_of_shard(store: Path, table: Table | FeatureSet, index: int = 0) -> pa.Table:
+    """Return a table of a shard; that of a feature set with what it says of itself."""
     content = pq.read_table(store / entry_of(manifest_of(store), table, index)["path"])
+    if table in FEATURE_SETS:
+        return content.cast(SCHEMAS["features"].with_metadata(content.schema.metadata))
     return content.cast(SCHEMAS[table])
 
 
@@ -197,9 +199,13 @@ def manifest_of(store: Path) -> dict[str, Any]:
     return content
 
 
-def entry_of(content: dict[str, Any], table: Table, index: int = 0) -> dict[str, Any]:
+def entry_of(content: dict[str, Any], table: Table | FeatureSet, index: int = 0) -> dict[str, Any]:
     """Return what a manifest says of a file."""
-    entry: dict[str, Any] = content["shards"][index]["files"][table]
+    entry: dict[str, Any]
+    if table in FEATURE_SETS:
+        entry = content["feature_sets"][table]["files"][index]
+    else:
+        entry = content["shards"][index]["files"][table]
     return entry
 
 
@@ -218,7 +224,13 @@ def sign(store: Path, content: dict[str, Any]) -> None:
         pass
 
 
-def put(store: Path, table: Table, data: bytes, rows: int | None = None, index: int = 0) -> None:
+def put(
+    store: Path,
+    table: Table | FeatureSet,
+    data: bytes,
+    rows: int | None = None,
+    index: int = 0,
+) -> None:
     """Put a file in the place of a shard's table, with hashes that fit."""
     content = manifest_of(store)
     entry = entry_of(content, table, index)
@@ -259,7 +271,7 @@ def change_column(
     put_table(store, table, content.set_column(place, field, pa.array(values, field.type)), index)
 
 
-def leaf(table: Table, name: str) -> int:
+def leaf(table: str, name: str) -> int:
     """Return the place of a leaf column, as Parquet counts them."""
     sink = pa.BufferOutputStream()
     pq.write_table(SCHEMAS[table].empty_table(), sink)

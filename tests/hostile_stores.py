@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import hostile_features
 import hostile_forge as forge
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -77,6 +78,10 @@ def catalogue() -> Iterator[Hostile]:
     yield from _images()
     yield from _planted()
     yield from _strange()
+    for name, make, named in hostile_features.traps():
+        yield Hostile(name, make, named)
+    for name, make, named in hostile_features.heavy_traps():
+        yield Hostile(name, make, named, heavy=True)
 
 
 # --- the manifest

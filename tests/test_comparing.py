@@ -18,6 +18,7 @@ from comparing_helpers import tiny_grid, tiny_recipe, write_posts
 from cache import open_store
 from cache.errors import InputError, StoreMismatch
 from cache.writing.lock import WriterLock
+from model.run import SecondTask, read_run, write_run
 from model.scoring.evaluation import evaluate
 from pipelines.building import build_recipe
 from pipelines.comparing import scored as scoring
@@ -204,6 +205,30 @@ def test_rows_change_what_they_say(recipe: Recipe) -> None:
     whole = System("synthesis")
     assert whole.model(recipe.model) == recipe.model
     assert whole.training(recipe.train, recipe.train.seed) == recipe.train
+
+
+def test_only_what_reads_evidence_is_shown_that_of_others_and_loses_parts(recipe: Recipe) -> None:
+    """A row of a system that reads none would be the same run under another name."""
+    blocks = blocks_of(
+        ("text_only", "mega", "more"), recipe=recipe, ablate=("levels",), controls=True
+    )
+    changed = {system.fusion for system in systems_in(blocks) if not system.is_whole}
+
+    assert changed == {"more"}
+
+
+def test_a_run_that_learned_from_another_store_of_the_other_task_is_refused(
+    recipe: Recipe, store: Path, finished: Path, tmp_path: Path
+) -> None:
+    model = recipe.model.model_copy(update={"fusion": "joint"})
+    joint = recipe.model_copy(update={"model": model, "partner_store": store})
+    (job,) = tiny_grid(joint, store, tmp_path, fusions=("joint",)).jobs()
+    there = read_run(finished / "text_only-seed1")
+    other = SecondTask(task="relations", labels=("None",), store="another")
+    write_run(job.run, there.model_copy(update={"model": job.recipe.model, "second": other}))
+
+    with pytest.raises(InputError, match="partner_store differ"):
+        is_finished(job)
 
 
 def test_the_last_level_and_the_last_modality_are_not_taken_away(recipe: Recipe) -> None:

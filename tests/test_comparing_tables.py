@@ -42,6 +42,7 @@ FACTS = Facts(
     contaminated="",
     encoder="bert & co",
     stores=("a" * 64,),
+    partners=("b" * 64,),
     code=("ramie 0.1.0 at abc",),
     commit="abc",
 )
@@ -94,6 +95,16 @@ def test_the_spread_is_that_of_seeds_and_not_of_worlds() -> None:
     one_world = {("", seed): made_up(0.7, seed) for seed in (1, 2, 3)}
     row = Row(BASE, "", one_world, (0, 1), None, None)
     assert row.spread == pytest.approx(stdev(row.f1))
+
+
+def test_worlds_with_one_seed_each_have_no_spread_and_none_is_printed() -> None:
+    """A spread of 0.00 would say that the system was seen to be steady."""
+    runs = {(world, 1): made_up(level, 1) for world, level in (("a", 0.2), ("b", 0.9))}
+    row = Row(BASE, "", runs, (0, 1), None, None)
+
+    assert row.spread is None
+    assert row.to_json()["f1_stdev"] is None
+    assert f"| 2 | {mean(row.f1):.2f} |" in markdown([row], FACTS)
 
 
 def test_a_grid_with_holes_is_compared_where_both_have_runs(rows: list[Row]) -> None:
@@ -159,6 +170,8 @@ def test_markdown_names_everything_that_a_figure_depends_on(rows: list[Row]) -> 
         "world 31, world 32",
         "bert & co",
         "aaaaaaaaaaaa",
+        "store of the other task: bbbbbbbbbbbb",
+        "not corrected for their number",
         "ramie 0.1.0 at abc",
     ):
         assert told in text

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from cache_helpers import build, files_of
-from damage import catalogue, complete_store, restore, together
+from damage import catalogue, complete_store, restore, store_with_features, together
 
 from cache import verify_store
 
@@ -42,7 +42,7 @@ def seconds(limit: int) -> Iterator[None]:
 @pytest.mark.slow
 def test_verifying_finds_every_damage_and_names_file_and_consequence(tmp_path: Path) -> None:
     store = tmp_path / "store"
-    complete_store(store)
+    store_with_features(store)
     assert verify_store(store).problems == ()
     sound = files_of(store)
     passed_over = []
@@ -61,7 +61,7 @@ def test_verifying_finds_every_damage_and_names_file_and_consequence(tmp_path: P
 
 @pytest.mark.slow
 def test_readers_of_a_damaged_store_raise_or_are_right_and_never_die(tmp_path: Path) -> None:
-    complete_store(tmp_path / "store")
+    store_with_features(tmp_path / "store")
     child = subprocess.run(
         [sys.executable, str(HERE / "damage_child.py"), str(tmp_path / "store"), str(EVERY)],
         env={

@@ -363,6 +363,9 @@ def test_increments_hold_every_post_once_and_none_is_empty(tmp_path: Path) -> No
     assert [post for part in parts for post in part] == posts
     assert all(parts)
     assert parts_of([], 3) == []
+    # The baselines take as many steps as there are increments, and so must what is measured.
+    assert [len(part) for part in parts_of(posts, 6)] == [1, 1, 1, 1, 1, 2]
+    assert len(parts_of(posts, 10)) == len(posts)
 
 
 def test_dev_chooses_the_weights_even_where_later_ones_are_worse(tmp_path: Path) -> None:

@@ -120,12 +120,20 @@ def test_settings_of_one_method_leave_the_cells_of_another_alone(tmp_path: Path)
 
 def test_a_damaged_cell_says_so(tmp_path: Path) -> None:
     cells = cells_of(["selfore"], ["off"], [], [1])[:1]
-    run(tmp_path, cells)
+    (first,) = run(tmp_path, cells)
     path = tmp_path / "cells" / f"{cells[0].name}.json"
-    path.write_text("{")
+    damaged = [
+        "{",
+        "[" * 100_000,
+        "[]",
+        json.dumps({"fingerprint": first["fingerprint"], "all": {}}),
+        json.dumps({**first, "all": {**first["all"], "ari": "<script>"}}),
+    ]
 
-    with pytest.raises(InputError, match="is damaged"):
-        run(tmp_path, cells)
+    for text in damaged:
+        path.write_text(text)
+        with pytest.raises(InputError, match="is damaged"):
+            run(tmp_path, cells)
 
 
 def test_spread_over_seeds_is_in_the_table() -> None:

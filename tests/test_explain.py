@@ -34,7 +34,7 @@ from cache import (
     StoreWriter,
     open_store,
 )
-from model.run import WEIGHTS, write_run, write_tensors
+from model.run import WEIGHTS, read_run, write_run, write_tensors
 from pipelines.cli import main
 from pipelines.explaining.explanation import explain
 from pipelines.explaining.page import write_page
@@ -117,6 +117,30 @@ def test_every_post_and_all_its_evidence_is_explained_and_adds_up(
     assert written["posts"][1]["items"][0]["stream"] == "image text"
     # Every post of the test split has the words of one of the training split.
     assert found.errors.by_seen["unseen"].counts.fn == 0
+
+
+def test_what_a_low_resource_run_was_never_shown_is_unseen(tmp_path: Path) -> None:
+    """The training split has every name of the test split; a fifth of it has one of five."""
+    run, photo, image = make_run(tmp_path / "run"), picture(10), picture(250)
+    posts = []
+    for split in ("test", "train"):
+        for index in range(5):
+            made = make_post(index, split, photo, image, "")
+            tokens = (f"Ann{index}", *made.example.post.tokens[1:])
+            post = dataclasses.replace(made.example.post, tokens=tokens)
+            example = dataclasses.replace(made.example, post=post)
+            seen = dataclasses.replace(made.observation, post=post)
+            posts.append(dataclasses.replace(made, example=example, observation=seen))
+    with StoreWriter(tmp_path / "store", identity={"name": "tiny"}, num_shards=1) as writer:
+        writer.write_shard(0, posts, {}, [photo, image], [])
+        writer.close({})
+    described = read_run(run)
+    train = described.train.model_copy(update={"share": 0.2})
+    write_run(run, described.model_copy(update={"train": train}))
+
+    found = explain(run, tmp_path / "store", limit=1).errors.by_seen
+
+    assert (found["seen"].counts.support, found["unseen"].counts.support) == (1, 4)
 
 
 def test_posts_are_drawn_by_seed_and_errors_are_of_all(tmp_path: Path) -> None:

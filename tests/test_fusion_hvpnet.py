@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 from model_helpers import (
-    SHAPES,
     MemoryStore,
     make_parts,
     model_settings,
@@ -28,9 +27,9 @@ from cache.errors import InputError
 from cache.reader import Features
 from cache.records import FeatureSet, Span, StoredExample
 from model.batch import Batch, Stacked
-from model.build import Parts, load_parts, place
+from model.build import Parts, place
 from model.network import Reading
-from model.run import WEIGHTS, FeatureShape, write_run, write_tensors
+from model.run import FeatureShape
 from model.scoring.evaluation import evaluate
 from model.training import train
 from model.training.optimizer import make_optimizer
@@ -226,52 +225,6 @@ def test_every_parameter_stage_view_and_position_gets_a_gradient_and_is_trained(
     assert reached[pyramid.mask].all()
     assert not reached[~pyramid.mask].any()
     assert losses.consistency is None
-
-
-def test_layers_that_are_computed_again_in_the_backward_pass_give_the_same_gradients(
-    tmp_path: Path,
-) -> None:
-    parts = hvpnet(tmp_path)
-    batch = prepared_batch(parts, [shown(), shown("b", regions=None)])
-    network = parts.network.train()
-
-    def gradients() -> dict[str, Tensor]:
-        network.zero_grad()
-        torch.manual_seed(0)
-        network(batch).task.backward()
-        return {n: p.grad.clone() for n, p in network.named_parameters() if p.grad is not None}
-
-    plain = gradients()
-    backbone: Any = network.encoder.backbone
-    backbone.activation_checkpointing_enable({"use_reentrant": False})
-    again = gradients()
-
-    assert plain.keys() == again.keys()
-    for name, gradient in plain.items():
-        torch.testing.assert_close(again[name], gradient, rtol=1e-5, atol=1e-7)
-
-
-def test_under_bfloat16_words_stay_near(tmp_path: Path) -> None:
-    parts = hvpnet(tmp_path)
-    posts = [shown("a"), shown("b", regions=None)]
-    plain = read(parts, posts).words
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        half = read(parts, posts).words
-
-    assert half.dtype == torch.float32
-    torch.testing.assert_close(half, plain, rtol=0, atol=0.15)
-
-
-def test_a_saved_network_reads_the_same(tmp_path: Path) -> None:
-    parts = hvpnet(tmp_path)
-    write_run(tmp_path, parts.run)
-    write_tensors(tmp_path / WEIGHTS, dict(parts.network.state_dict()))
-    posts = [shown("a"), shown("b", regions=None)]
-
-    loaded = load_parts(tmp_path)
-
-    assert loaded.run.shapes == {"pyramid": SHAPES["pyramid"]}
-    assert torch.equal(read(loaded, posts).words, read(parts, posts).words)
 
 
 # --- stores that do not have what it reads ------------------------------------------------------

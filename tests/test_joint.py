@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 import torch
@@ -14,9 +15,12 @@ from cache.reader import features_of
 from cache.records import Span
 from model.build import Parts, for_second_task, load_parts
 from model.data import PreparedPost, task_of
+from model.scoring.calibrate import calibrate
 from model.scoring.evaluation import evaluate
 from model.training import train
+from model.training.beginning import Sources, begin
 from model.training.plan import Plan
+from model.training.ranks import Ranks
 
 SPLITS = ("train", "dev", "test")
 
@@ -25,7 +29,7 @@ def entity_store() -> MemoryStore:
     posts = [
         stored(
             f"e-{split}-{number}",
-            f"velora {'sings' if number % 2 else 'in'} the club",
+            f"velora {'sings' if number % 2 else 'in'} the club {split}",
             kept=ALL_STREAMS[:5],
             entities=(Span(0, 1, "PER" if number % 2 else "LOC"),),
             split=split,
@@ -40,7 +44,7 @@ def relation_store() -> MemoryStore:
     posts = [
         stored(
             f"r-{split}-{number}",
-            f"velora {('in', 'sings')[number % 2]} tamber",
+            f"velora {('in', 'sings')[number % 2]} tamber {split}",
             kept=ALL_STREAMS[:4],
             relation=("in", "None")[number % 2],
             mentions=(Span(0, 1), Span(2, 3)),
@@ -79,6 +83,16 @@ def test_one_model_learns_both_tasks_and_is_tested_on_each(run: Path) -> None:
     assert relations.task == "relations"
     assert entities.f1 == 1.0
     assert relations.f1 == 1.0
+
+
+def test_the_temperature_is_of_the_task_that_is_asked_for(run: Path, tmp_path: Path) -> None:
+    copy = copytree(run, tmp_path / "run")
+
+    found = calibrate(copy, relation_store(), task="relations")
+
+    assert (found.task, found.posts) == ("relations", 6)
+    assert evaluate(copy, relation_store(), task="relations").temperature == found.temperature
+    assert evaluate(copy, entity_store()).temperature is None
 
 
 def test_the_encoder_and_the_fusion_learn_from_both_tasks_and_each_head_from_its_own(
@@ -152,6 +166,33 @@ def test_a_joint_run_goes_on_exactly_where_it_was_stopped(tmp_path: Path) -> Non
         load_parts(tmp_path / name).network.state_dict() for name in ("whole", "parts")
     )
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_training_posts_that_are_test_posts_of_the_other_task_are_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    entities, relations = entity_store(), relation_store()
+    same = stored(
+        "r-train-same",
+        "VELORA in the club test",
+        relation="in",
+        mentions=(Span(0, 1), Span(2, 4)),
+    )
+    relations.posts["r-train-same"] = features_of(same)
+    relations.arrays["r-train-same"] = {}
+
+    beginning = begin(
+        Sources(entities, "entities", relations),
+        model_settings(fusion="joint"),
+        train_settings(),
+        tmp_path,
+        ranks=Ranks(),
+    )
+
+    ids = {post.example.post.example_id for post in beginning.train}
+    assert "r-train-same" not in ids
+    assert len(ids) == 16
+    assert "1 of 7 training posts have the words of dev or test posts" in caplog.text
 
 
 def test_joint_without_a_second_store_says_what_to_name(tmp_path: Path) -> None:

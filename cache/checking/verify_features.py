@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import pyarrow as pa
+
 from cache.errors import RamieError, StoreDamaged
 from cache.feature_keys import PostSize, feature_key, misfit, size_of
 from cache.keys import is_content_key
@@ -21,6 +23,10 @@ _WAY_OUT: Final = (
     "Until then systems that read the set cannot be trained on the store; nothing else is lost by "
     "it. Remove the file and build again with the recipe of the store: only this is made anew."
 )
+# Keys have 64 characters; of those that are none, so much is told.
+_SHOWN_KEY: Final = 80
+# Arrays of a file of which it is told what is wrong.
+_SHOWN: Final = 10
 Needed = Mapping[str, PostSize]
 
 
@@ -84,19 +90,18 @@ def _problems(root: Path, one: FeatureFile) -> Iterator[str]:
         stages = one.features.stages if one.file.rows else ()
         if made != Made(one.features.source, stages):
             yield f"it says that {made} made it, and the manifest that {one.features.source!r} did"
+        wrong = 0
+        # Of a file that holds more than it may, which may be a lot, keys tell enough.
+        too_many = one.needed is not None and one.file.rows > len(one.needed)
         for group in range(file.num_groups):
-            part = file.group(group)
-            keys += part.column("key").to_pylist()
-            for row, key in enumerate(part.column("key").to_pylist()):
-                size = None if one.needed is None else one.needed.get(key)
-                try:
-                    array = decode_array(part, row, one.name, one.features.dims)
-                except StoreDamaged as error:
-                    yield str(error)
-                else:
-                    why = None if size is None else misfit(one.name, array, size)
-                    if why is not None:
-                        yield f"the array {key!r}: {why}"
+            part = file.group(group, ["key"] if too_many else None)
+            keys += (key[:_SHOWN_KEY] for key in part.column("key").to_pylist())
+            for why in () if too_many else _wrong_arrays(part, one):
+                wrong += 1
+                if wrong <= _SHOWN:
+                    yield why
+        if wrong > _SHOWN:
+            yield f"{wrong - _SHOWN:,} more arrays make no sense"
     finally:
         file.close()
     if keys != sorted(set(keys)) or not all(map(is_content_key, keys)):
@@ -112,3 +117,17 @@ def _problems(root: Path, one: FeatureFile) -> Iterator[str]:
             if odd:
                 more = f" (and {len(odd) - 1:,} more)" if len(odd) > 1 else ""
                 yield f"the array {min(odd)} {what}{more}"
+
+
+def _wrong_arrays(part: pa.Table, one: FeatureFile) -> Iterator[str]:
+    """Yield what is wrong with each array of a row group that is not as it must be."""
+    for row, key in enumerate(part.column("key").to_pylist()):
+        size = None if one.needed is None else one.needed.get(key)
+        try:
+            array = decode_array(part, row, one.name, one.features.dims)
+        except StoreDamaged as error:
+            yield str(error)
+        else:
+            why = None if size is None else misfit(one.name, array, size)
+            if why is not None:
+                yield f"the array {key!r}: {why}"

@@ -22,6 +22,8 @@ MAX_ARRAY_BYTES: Final = 64 << 20
 _SOURCE: Final = b"ramie.source"
 _STAGES: Final = b"ramie.stages"
 _SET: Final = b"ramie.feature_set"
+# Of a source and its stages; a manifest takes no more of either.
+_LONGEST_NOTE: Final = 2000
 
 
 class Made(NamedTuple):
@@ -57,15 +59,18 @@ def features_table(name: FeatureSet, made: Made, arrays: Mapping[str, Array]) ->
 
 
 def made_of(schema: pa.Schema, name: FeatureSet) -> Made | None:
-    """Return what a file with that schema says of its arrays; None if they are of another set."""
+    """Return what a file with that schema says of its arrays; None where that is nothing."""
     said = schema.metadata or {}
-    if said.get(_SET) != name.encode():
+    notes = [said.get(note, b"") for note in (_SOURCE, _STAGES)]
+    if said.get(_SET) != name.encode() or max(map(len, notes)) > _LONGEST_NOTE:
         return None
     try:
-        stages = json.loads(said[_STAGES])
-        return Made(said[_SOURCE].decode(), tuple(int(size) for size in stages))
-    except (KeyError, TypeError, ValueError, RecursionError):
+        source, stages = notes[0].decode(), json.loads(notes[1])
+    except (ValueError, RecursionError):
         return None
+    if not isinstance(stages, list) or not all(type(size) is int for size in stages):
+        return None
+    return Made(source, tuple(stages))
 
 
 def decode_array(part: pa.Table, row: int, name: FeatureSet, dims: tuple[int, ...]) -> Array:

@@ -15,10 +15,18 @@ MAX_GROUP_ROWS: Final = 4096
 # In memory it takes some twenty times as much.
 LONGEST_FOOTER: Final = 16 << 20
 # Readers make objects of the rows of a shard, or of their keys; some kilobytes say a million rows.
-_MAX_ROWS: Final = {"examples": 1 << 18, "evidence": 1 << 18, "dropped": 1 << 19}
+# Of a feature set, a post has one array at most.
+_MAX_ROWS: Final = {
+    "examples": 1 << 18,
+    "evidence": 1 << 18,
+    "dropped": 1 << 19,
+    "features": 1 << 18,
+}
 _MAX_OTHER_ROWS: Final = 1 << 20
 # Several times what the fetching of pages keeps of the longest.
 _MAX_TEXT_BYTES: Final = 4 << 20
+# Twice what any array of a feature set has.
+_MAX_AXES: Final = 6
 # With these, a value takes its own bytes; with any other, each may stand for all of its column.
 _EXACT_ENCODINGS: Final = frozenset({"PLAIN", "RLE", "BIT_PACKED", "BYTE_STREAM_SPLIT"})
 
@@ -45,6 +53,11 @@ def too_much(table: pa.Table, name: str) -> str | None:
         return f"{table.num_rows:,} rows are more than any shard has"
     for field in table.schema:
         column = table.column(field.name)
+        # Sizes of axes become objects, those of a whole file at once.
+        if name == "features" and pa.types.is_list(field.type):
+            most = pc.max(pc.list_value_length(column)).as_py() or 0
+            if most > _MAX_AXES:
+                return f"an array of {most:,} axes is in the column {field.name}"
         # Most columns are short as a whole.
         if pa.types.is_string(field.type) and column.nbytes > _MAX_TEXT_BYTES:
             longest = pc.max(pc.binary_length(column)).as_py() or 0

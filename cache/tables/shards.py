@@ -268,10 +268,22 @@ class ParquetFile:
         return data
 
     def column(self, name: str) -> list[Any]:
-        """Return one whole column as Python values."""
+        """Return one whole column as Python values.
+
+        Raises:
+            StoreDamaged: see `group`; or all of it takes more memory than a row group may.
+        """
         values: list[Any] = []
+        taken = 0
         for index in range(self.num_groups):
-            values += self.group(index, [name]).column(name).to_pylist()
+            part = self.group(index, [name])
+            taken += part.nbytes
+            # Each row group may be small, and there may be thousands.
+            if taken > UNPACKED_BYTES:
+                raise self._damaged(
+                    f"its column {name} takes more than the {UNPACKED_BYTES:,} bytes that it may"
+                )
+            values += part.column(name).to_pylist()
         return values
 
     def close(self) -> None:

@@ -103,7 +103,9 @@ class _Contrast:
         views = [
             self.reader.prepare(random_spans(self.pairs, seed, epoch, view)) for view in (0, 1)
         ]
+        # The slow one too, whose dropout would else depend on whether it has been looked at.
         self.twins.fast.train()
+        self.twins.slow.train()
         batches = self.reader.order(self.whole, epoch)
         for indices in self.reader.bar(batches, f"epoch {epoch + 1}"):
             self._step(views, indices, layers)

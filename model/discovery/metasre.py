@@ -12,7 +12,7 @@ its two baselines alike, and the test set is never an argument.
 from __future__ import annotations
 
 import dataclasses
-import math
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -151,9 +151,13 @@ def metasre(reader: PairReader, few: FewLabels, settings: MetaSreSettings) -> Ta
 
 
 def parts_of(posts: Sequence[PreparedPost], increments: int) -> list[list[PreparedPost]]:
-    """Return the posts in at most ``increments`` parts of nearly equal size, none empty."""
-    size = math.ceil(len(posts) / increments)
-    return [list(posts[at : at + size]) for at in range(0, len(posts), max(size, 1))]
+    """Return the posts in ``increments`` parts of nearly equal size; fewer where some were empty.
+
+    Every part is a lesson of as many steps, so their number must not hang on what is left over.
+    """
+    count = min(increments, len(posts))
+    ends = [len(posts) * number // count for number in range(count + 1)] if count else []
+    return [list(posts[start:end]) for start, end in itertools.pairwise(ends)]
 
 
 class _Judge:

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from model.batch import Batch
-from model.build import Parts, load_parts, place
+from model.build import Parts, parts_of, place
 from model.collate import Shown
-from model.data import ExampleSource, PreparedPost
+from model.data import ExampleSource, PreparedPost, Task
 from model.device import choose_device
 from model.scoring.evaluation import opened, predict_posts, prepare_split, watched
 from model.scoring.temperature import (
@@ -30,16 +30,25 @@ def calibrate(
     store: Path | str | ExampleSource,
     split: str = "dev",
     *,
+    task: Task | None = None,
     device: str = "auto",
     progress: bool = False,
 ) -> Temperature:
     """Fit the temperature of a trained run on a split, and keep it in the run folder.
 
+    Args:
+        run: folder of the run, which holds one temperature: a later one takes its place.
+        store: folder of a store of posts for ``task``, or an open reader.
+        split: annotated posts.
+        task: of a run that does both, which one; None is the task that it is named by.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        progress: show bars where the output is a terminal.
+
     Raises:
         InputError: no such run or split, or no annotated post in it.
         StoreError: the store cannot be used.
     """
-    parts = load_parts(Path(run))
+    parts = parts_of(Path(run), task)
     target = choose_device(device)
     place(parts, target)
     with opened(store) as source:

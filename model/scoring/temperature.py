@@ -1,4 +1,4 @@
-"""One number that divides all scores of a trained head, so that its probabilities are right.
+"""One number that divides all scores of a trained head, so that it is less sure, or surer.
 
 Relations: the softmax of scores / T, which is p^(1/T) normalised. Entities: all scores of the CRF
 / T (emissions, start, steps, end), so that its marginals soften; for a mixture, whose words are

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from model.training.same_run import check_same_run
 from model.training.subset import chosen_posts
 
 _SPLITS = ("train", "dev")
+_log = logging.getLogger(__name__)
 OTHER_TASK: dict[Task, Task] = {"entities": "relations", "relations": "entities"}
 
 
@@ -76,28 +78,16 @@ def begin(
             "both with the same observe.encoder."
         )
     read = [_read(source, tuple(shapes), settings) for source, _ in tasks]
-    labels = [
-        label_set((post.example for post in found["train"]), task)
-        for found, (_, task) in zip(read, tasks, strict=True)
-    ]
-    run = Run(
-        task=sources.task,
-        labels=labels[0],
-        visual_dim=_visual_dim(sources.first),
-        shapes=shapes,
-        store=_fingerprint(sources.first),
-        second=_second(tasks, labels),
-        model=model,
-        train=settings,
-        code_version=code_version(),
-        libraries=library_versions(),
-    )
+    if len(tasks) > 1:
+        for found, (other, _) in zip(read, tasks[::-1], strict=True):
+            found["train"] = _unlike_held_out(found["train"], other)
+    run = _described(tasks, [found["train"] for found in read], model, settings)
     if ranks.first:
         check_same_run(folder, run)
     parts = new_parts(run, folder if ranks.first else None)
     if ranks.first:
         write_run(folder, run)
-    views = [parts, for_second_task(parts)][: len(tasks)] if run.second else [parts]
+    views = [parts, for_second_task(parts)] if run.second else [parts]
     prepared = [
         {split: _prepared(view, found[split], progress) for split in _SPLITS}
         for view, found in zip(views, read, strict=True)
@@ -123,6 +113,58 @@ def _read(
         chosen = chosen_posts(source.example_ids("train"), settings.share, settings.seed)
         read["train"] = [p for p in read["train"] if p.example.post.example_id in chosen]
     return read
+
+
+def _unlike_held_out(posts: Sequence[Features], other: ExampleSource) -> list[Features]:
+    """Return the posts whose words are not those of a dev or test post of the other task.
+
+    Data sets of this field draw on the same tweets: the mentions that one gives are the entities
+    that the other asks for.
+    """
+    held_out = {
+        _words(other.features(name))
+        for split in ("dev", "test")
+        for name in other.example_ids(split)
+    }
+    left = [post for post in posts if _words(post) not in held_out]
+    if len(left) < len(posts):
+        _log.warning(
+            "%d of %d training posts have the words of dev or test posts of the other task; they "
+            "are left out.",
+            len(posts) - len(left),
+            len(posts),
+        )
+    return left
+
+
+def _words(post: Features) -> tuple[str, ...]:
+    return tuple(token.casefold() for token in post.example.post.tokens)
+
+
+def _described(
+    tasks: Sequence[tuple[ExampleSource, Task]],
+    train: Sequence[Sequence[Features]],
+    model: ModelSettings,
+    settings: TrainSettings,
+) -> Run:
+    """Return what is to be trained; labels are those of the posts in ``train`` of each task."""
+    labels = [
+        label_set((post.example for post in posts), task)
+        for posts, (_, task) in zip(train, tasks, strict=True)
+    ]
+    source, task = tasks[0]
+    return Run(
+        task=task,
+        labels=labels[0],
+        visual_dim=_visual_dim(source),
+        shapes=feature_shapes(source, model),
+        store=_fingerprint(source),
+        second=_second(tasks, labels),
+        model=model,
+        train=settings,
+        code_version=code_version(),
+        libraries=library_versions(),
+    )
 
 
 def _second(

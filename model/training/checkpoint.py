@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -136,8 +137,19 @@ def restore(
 def _read_note(note: Any) -> tuple[Progress, Run | None]:
     """Return position and description; older checkpoints hold no description."""
     if "progress" not in note:
-        return Progress(**note), None
-    return Progress(**note["progress"]), Run.model_validate(note["run"])
+        return _position(note), None
+    return _position(note["progress"]), Run.model_validate(note["run"])
+
+
+def _position(content: Any) -> Progress:
+    progress = Progress(**content)
+    counts = (progress.step, progress.loss_steps, progress.best_epoch)
+    figures = (progress.loss_sum, progress.dev_f1, progress.best_f1)
+    if not all(type(count) is int and 0 <= count < 1 << 53 for count in counts):
+        raise ValueError(f"it stands at {counts}")
+    if not all(math.isfinite(figure) for figure in figures):
+        raise ValueError(f"its loss and scores are {figures}")
+    return progress
 
 
 def _set_random_state(tensors: dict[str, Tensor], device: torch.device, rank: int) -> None:

@@ -207,7 +207,7 @@ def peer_module(name: str) -> ModuleType:
         return import_module(name)
     except ImportError as error:
         raise InputError(
-            f"{name} is not installed. Run `pip install 'ramie[bench]'` for the peers."
+            f"{name} is not installed. Run `pip install '.[bench]'` in a checkout."
         ) from error
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from cache.errors import InputError
 from model.run import METRICS
@@ -15,6 +16,9 @@ from pipelines.comparing.rows import Row
 
 if TYPE_CHECKING:
     from pipelines.comparing.compare import Grid
+
+# Of a run's JSON lines, some hundred bytes an epoch.
+_MOST_BYTES: Final = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +90,13 @@ def _records(path: Path) -> Iterator[Mapping[str, Any]]:
     """Yield the end of every epoch that a run noted; lines that are something else are skipped."""
     if not path.is_file():
         return
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    with path.open("rb") as file:
+        lines = file.read(_MOST_BYTES).splitlines()
+    for line in lines:
         try:
             record = json.loads(line)
-        except ValueError:
+            figures = [float(record[name]) for name in ("epoch", "dev_f1", "train_loss")]
+        except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError):
             continue
-        if isinstance(record, dict) and {"epoch", "dev_f1", "train_loss"} <= record.keys():
+        if all(map(math.isfinite, figures)):
             yield record

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from cache import open_store
+from cache.errors import StoreMismatch
 from model.scoring.metrics import Counts
 from pipelines.comparing.curves import Curve
 from pipelines.comparing.rows import Row
@@ -22,12 +23,21 @@ _BINS: Final = (0, 2, 5, 10, 20)
 
 
 def f1_by_evidence(grid: Grid, rows: Sequence[Row]) -> dict[str, Curve]:
-    """Return test F1 of each row, by how many evidence items the store has of a post."""
+    """Return test F1 of each row, by how many evidence items the store has of a post.
+
+    Raises:
+        StoreMismatch: a kept test names posts that the store does not have.
+    """
     counts = {place.name: _counts(place.store, grid.split) for place in grid.places}
     curves: dict[str, Curve] = {}
     for row in rows:
         points: defaultdict[float, list[float]] = defaultdict(list)
         for (world, _), run in row.runs.items():
+            if unknown := set(run.example_ids) - counts[world].keys():
+                raise StoreMismatch(
+                    f"a kept test of {row.system.name} is of {len(unknown)} posts that the store "
+                    f"does not have, {min(unknown)!r} among them. Remove scores/ of its run."
+                )
             bins = np.array([_bin(counts[world][name]) for name in run.example_ids])
             for number in np.unique(bins).tolist():
                 tp, fp, fn = run.counts[bins == number].sum(0).tolist()

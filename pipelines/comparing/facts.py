@@ -10,7 +10,7 @@ from typing import Final
 from cache import open_store
 from cache.errors import StoreMismatch
 from cache.manifest import read_manifest
-from model.run import read_run
+from model.run import Run, read_run
 from pipelines.comparing.places import Place
 from pipelines.comparing.scored import fingerprint_of
 from pipelines.config import Recipe
@@ -38,6 +38,7 @@ class Facts:
         contaminated: why the figures are not to be believed; empty where they may.
         encoder: of text.
         stores: fingerprints of the stores.
+        partners: of the stores of the other task, which a system of two tasks learned from too.
         code: version and commits of the code that trained the runs.
         commit: of the code that made the table.
     """
@@ -51,6 +52,7 @@ class Facts:
     contaminated: str
     encoder: str
     stores: tuple[str, ...]
+    partners: tuple[str, ...]
     code: tuple[str, ...]
     commit: str
 
@@ -63,6 +65,7 @@ class Facts:
             ("worlds", ", ".join(self.worlds)),
             ("text encoder", self.encoder),
             ("store", stores),
+            ("store of the other task", ", ".join(one[:_SHOWN] for one in self.partners)),
             ("code of the runs", "; ".join(self.code)),
             ("CONTAMINATED", self.contaminated),
         ]
@@ -101,6 +104,7 @@ def facts_of(
             "would mislead. Compare stores of one protocol."
         )
     protocol = next(iter(protocols.values()))
+    described = {run: read_run(run) for run in runs}
     return Facts(
         recipe=recipe.name,
         task=recipe.dataset.task,
@@ -111,7 +115,10 @@ def facts_of(
         contaminated=CONTAMINATED if is_contaminated(protocol) else "",
         encoder=_encoder(recipe.model.text_encoder),
         stores=tuple(fingerprint_of(place.store) for place in places),
-        code=tuple(dict.fromkeys(_code(run) for run in runs)),
+        partners=tuple(
+            dict.fromkeys(one.second.store for one in described.values() if one.second)
+        ),
+        code=tuple(dict.fromkeys(_code(*one) for one in described.items())),
         commit=code_commit(),
     )
 
@@ -144,8 +151,7 @@ def _encoder(name: str) -> str:
     return "/".join(path.parts[-2:]) if path.is_absolute() else name
 
 
-def _code(run: Path) -> str:
-    there = read_run(run)
+def _code(run: Path, there: Run) -> str:
     commit = commit_of_run(run)
     torch = there.libraries.get("torch", "")
     return f"ramie {there.code_version}{f' at {commit}' if commit else ''}, torch {torch}"

@@ -96,11 +96,13 @@ def is_finished(job: Job) -> bool:
     if not (job.run / DESCRIPTION).is_file():
         return False
     there = read_run(job.run)
+    second = None if there.second is None else there.second.store
     differ = [
         *_differing("model.", job.recipe.model.model_dump(), there.model.model_dump()),
         *_differing("train.", job.recipe.train.model_dump(), there.train.model_dump()),
         *(["task"] if there.task != model_task(job.recipe) else []),
         *(["store"] if there.store != fingerprint_of(job.store) else []),
+        *(["partner_store"] if second != _second_store(job) else []),
     ]
     if differ:
         raise InputError(
@@ -108,6 +110,12 @@ def is_finished(job: Job) -> bool:
             "folder, or delete that run."
         )
     return (job.run / RECIPE_FILE).is_file()
+
+
+def _second_store(job: Job) -> str | None:
+    """Return the fingerprint of the store of the other task; None for a system that reads none."""
+    second = job.recipe.second_store()
+    return None if second is None else fingerprint_of(second)
 
 
 def _differing(prefix: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Sequence[str]:

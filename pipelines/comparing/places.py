@@ -18,6 +18,7 @@ from pipelines.building import build_recipe
 from pipelines.config import Recipe, load_recipe
 from pipelines.sample.world import WorldSize, generate_world
 from retrieval.asking.manner import AskingOptions
+from retrieval.building.report import BuildReport
 from retrieval.kb.format import MANIFEST as KB_MANIFEST
 from retrieval.kb.knowledge_base import build_kb
 from retrieval.settings import CurateSettings, NoiseSettings
@@ -115,7 +116,11 @@ def world_places(
 
 
 def without_filters(recipe: Recipe, store: Path, say: Say) -> Path:
-    """Return a copy of ``store`` that was curated without filters, beside it; nobody is asked."""
+    """Return a copy of ``store`` that was curated without filters, beside it; nobody is asked.
+
+    Raises:
+        InputError: the recordings of a copy that was made earlier lack answers.
+    """
     copy = store.with_name(f"{store.name}-unfiltered")
     if not copy.exists():
         say(f"{copy}: curated without filters, from the recordings of {store.name}")
@@ -124,7 +129,8 @@ def without_filters(recipe: Recipe, store: Path, say: Say) -> Path:
         shutil.copytree(store, unfinished, ignore=shutil.ignore_patterns("local"))
         unfinished.rename(copy)
     bare = recipe.model_copy(update={"curate": unfiltered(recipe.curate)})
-    build_recipe(bare, copy, asking=AskingOptions(offline=True), say=say)
+    report = build_recipe(bare, copy, asking=AskingOptions(offline=True), say=say)
+    _refuse_unfinished(report, copy, f"Remove {copy}: it is made anew from {store}.")
     return copy
 
 
@@ -171,8 +177,18 @@ def _world_place(
 def _build(placed: Recipe, seed: int, home: Path, say: Say) -> Path:
     store = home / "stores" / placed.name
     report = build_recipe(placed, store, say=say)
+    _refuse_unfinished(report, store, "Run the same command again to ask what is missing.")
     say(f"world {seed}: store {report.action} -> {store}")
     return store
+
+
+def _refuse_unfinished(report: BuildReport, store: Path, way_out: str) -> None:
+    """Refuse a store that lacks posts: its rows would learn from less than the others."""
+    if report.unfinished:
+        raise InputError(
+            f"{len(report.unfinished)} posts of {store} are unfinished, the first: "
+            f"{report.unfinished[0].reason}. {way_out}"
+        )
 
 
 @contextmanager

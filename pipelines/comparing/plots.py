@@ -92,6 +92,8 @@ def _matplotlib() -> Any:
     mpl.use("Agg")
     # Equal figures are equal bytes: no random ids in the SVG.
     mpl.rcParams["svg.hashsalt"] = "ramie"
+    # Names of types come from data, and are no formulas.
+    mpl.rcParams["text.parse_math"] = False
     from matplotlib import pyplot
 
     return pyplot

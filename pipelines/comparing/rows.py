@@ -81,11 +81,14 @@ class Row:
         return [100 * run.micro.f1 for run in self.runs.values()]
 
     @property
-    def spread(self) -> float:
-        """Return the standard deviation of F1 over seeds, within the worlds, in percent."""
+    def spread(self) -> float | None:
+        """Return the standard deviation of F1 over seeds, within the worlds, in percent.
+
+        None where no world has two seeds: one run says nothing of how steady a system is.
+        """
         groups = [[100 * run.micro.f1 for run in runs] for runs in _by_world(self.runs).values()]
         several = [stdev(group) ** 2 for group in groups if len(group) > 1]
-        return float(np.sqrt(mean(several))) if several else 0.0
+        return float(np.sqrt(mean(several))) if several else None
 
     @property
     def strict_f1(self) -> float | None:

@@ -22,6 +22,16 @@ from model.scoring.metrics import Counts
 FORMAT: Final = 1
 FOLDER: Final = "scores"
 _MOST_BYTES: Final = 64 << 20
+# What JSON of another form, or with other numbers, leads to.
+_NO_RECORD: Final = (
+    OSError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    RecursionError,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,7 +106,7 @@ def kept_score(run: Path, store: str, split: str, shown: EvidenceOf) -> Scored |
         if [*kept, evaluation["split"], evaluation["evidence"]] != asked:
             return None
         return _scored(content)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except _NO_RECORD:
         return None
 
 
@@ -136,11 +146,14 @@ def _scored(content: Mapping[str, Any]) -> Scored:
     types = main["by_type"] if entities else main["by_relation"]
     counts = np.array(content["counts"], dtype=np.int64).reshape(-1, 3)
     ids = tuple(map(str, content["example_ids"]))
-    if len(ids) != len(counts):
-        raise ValueError(f"{len(counts)} rows for {len(ids)} posts")
+    if len(ids) != len(counts) or (counts < 0).any():
+        raise ValueError(f"{len(counts)} rows for {len(ids)} posts, or less than none")
+    micro = _counts(main)
+    if counts.sum(axis=0).tolist() != [micro.tp, micro.fp, micro.fn]:
+        raise ValueError("the counts of the posts do not add up to those of all")
     return Scored(
         task=evaluation["task"],
-        micro=_counts(main),
+        micro=micro,
         strict=_counts(scores["strict"]) if entities else None,
         accuracy=None if entities else float(scores["accuracy"]),
         by_type={name: _counts(one) for name, one in types.items()},

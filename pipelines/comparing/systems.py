@@ -12,6 +12,7 @@ from typing import Final, Literal, get_args
 
 from cache.errors import InputError
 from cache.records import LEVELS, MODALITIES
+from model.fusion import evidence_of
 from model.order import EvidenceOf
 from model.settings import ModelSettings, TrainSettings
 from pipelines.config import Recipe
@@ -170,14 +171,19 @@ def _controlled(fusions: Iterable[str], controls: bool) -> list[System]:
     rows: list[System] = []
     for fusion in fusions:
         rows.append(System(fusion))
-        if controls and fusion != BASELINE:
+        if controls and _reads_evidence(fusion):
             rows.append(System(fusion, shown="others"))
             rows.append(System(fusion, trained_on="others", shown="others"))
     return rows
 
 
 def _readers(fusions: Iterable[str]) -> list[str]:
-    return [fusion for fusion in fusions if fusion != BASELINE]
+    return [fusion for fusion in fusions if _reads_evidence(fusion)]
+
+
+def _reads_evidence(fusion: str) -> bool:
+    """Return whether there is anything to swap or to take away; raises for an unknown name."""
+    return evidence_of(fusion) != "none"
 
 
 def _parts(ablate: Sequence[str], model: ModelSettings) -> list[str]:

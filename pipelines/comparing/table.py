@@ -90,7 +90,8 @@ def csv_text(rows: Sequence[Row], facts: Facts) -> str:
 
 _NOTE: Final = (
     "F1: mean of the runs ± standard deviation over seeds. Intervals: 95 %, bootstrap over posts. "
-    "p: two-sided, by paired bootstrap and by approximate randomisation."
+    "p: two-sided, by paired bootstrap and by approximate randomisation, over the choice of posts "
+    "with the trained models as given; each test by itself (not corrected for their number)."
 )
 
 
@@ -119,7 +120,7 @@ def _blocks(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
 
 
 def _cells(row: Row) -> list[str]:
-    several = f" ± {row.spread:.2f}" if len(row.f1) > 1 else ""
+    several = "" if row.spread is None else f" ± {row.spread:.2f}"
     also = row.strict_f1 if row.accuracy is None else row.accuracy
     low, high = row.interval
     return [

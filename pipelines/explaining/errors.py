@@ -93,8 +93,8 @@ class ErrorAnalysis:
         posts: how many.
         total: micro counts, strict.
         by_type: of entities or relations (without the label for none).
-        by_seen: whether the training split has an entity of the same words (relations: the same
-            two mentions), case folded.
+        by_seen: whether the posts that were trained on have an entity of the same words
+            (relations: the same two mentions), case folded.
         by_evidence: what the store keeps for the post; a post may be in two.
         by_items: how many pieces of evidence it keeps.
         kinds: how many answers are right, and how the others are wrong; see `pair_up`.
@@ -143,7 +143,7 @@ def analyse(
     Args:
         task: what was predicted.
         answered: posts annotated for it.
-        seen: `training_forms` of the training split.
+        seen: `training_forms` of the posts that were trained on.
         none_label: see `model.scoring.metrics.find_none_label`; None for entities.
     """
     total: Counter[str] = Counter()

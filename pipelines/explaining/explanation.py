@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cache import STREAMS, Features, InputError, Span, StoreReader, open_store
+from cache import STREAMS, Example, Features, InputError, Span, StoreReader, open_store
 from model.build import Parts, load_parts, place
 from model.data import read_split
 from model.device import choose_device
 from model.scoring.attribution import Attribution, ItemEffect, attribute
 from model.scoring.evaluation import Evaluation, evaluate_posts, prepare_split
 from model.scoring.metrics import find_none_label
+from model.training.subset import chosen_posts
 from pipelines.explaining.agreement import Agreement, Measure, agreement, kendall, spearman
 from pipelines.explaining.errors import Answered, ErrorAnalysis, analyse, training_forms
 
@@ -154,8 +155,15 @@ def _errors(
         answered.append(Answered(post.example, found, relation, post.evidence))
     labels = [*parts.run.labels, *(post.example.relation or "" for post in kept)]
     none = find_none_label(labels) if task == "relations" else None
-    trained = (post.example for post in read_split(source, "train"))
-    return analyse(task, answered, training_forms(task, trained), none)
+    return analyse(task, answered, training_forms(task, _trained_on(parts, source)), none)
+
+
+def _trained_on(parts: Parts, source: StoreReader) -> list[Example]:
+    """Return the posts of the training split that the run learned from, which may be a share."""
+    train = parts.run.train
+    chosen = chosen_posts(source.example_ids("train"), train.share, train.seed)
+    examples = [post.example for post in read_split(source, "train")]
+    return [example for example in examples if example.post.example_id in chosen]
 
 
 def _agreement(posts: Sequence[Attribution], seed: int) -> dict[str, Agreement]:

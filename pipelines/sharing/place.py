@@ -77,7 +77,7 @@ def _by_fsspec(url: str) -> FilesystemRemote:
             options["config_kwargs"] = {**timeouts, "retries": retries}
         fs, path = fsspec.url_to_fs(url, **options)
     except ImportError as error:
-        ours = "" if scheme not in _BUCKET else " (pip install 'ramie[share]')"
+        ours = "" if scheme not in _BUCKET else " (in a checkout: pip install '.[share]')"
         raise InputError(
             f"{scheme}:// needs a package that is not installed: {error}{ours}"
         ) from error

@@ -85,8 +85,8 @@ def _add_rows(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--controls",
         action="store_true",
-        help="also give every system the evidence of other posts: in training and test, and in "
-        "the test alone",
+        help="also give every system that reads evidence that of other posts: in training and "
+        "test, and in the test alone",
     )
 
 

@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--calibrate",
         action="store_true",
-        help="first fit a temperature on dev and keep it in RUN: probabilities of `ramie predict` "
-        "are then as often right as they say; what is predicted stays",
+        help="first fit a temperature on dev and keep it in RUN, for `ramie predict` too: how "
+        "far probabilities can be believed before and after is printed; what is predicted stays",
     )
     parser.add_argument(
         "--evidence",
@@ -48,7 +48,9 @@ def run(options: argparse.Namespace) -> int:
 
     store = options.store or _store_of(options)
     if options.calibrate:
-        calibrate(options.run_folder, store, device=options.device, progress=True)
+        calibrate(
+            options.run_folder, store, task=options.task, device=options.device, progress=True
+        )
     evaluation = evaluate(
         options.run_folder,
         store,

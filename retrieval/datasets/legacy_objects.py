@@ -18,6 +18,8 @@ from cache.keys import fingerprint
 from cache.records import Example
 
 _MOST: Final = 100
+# Hundred times what was published; of a longer file no JSON is left.
+_MOST_BYTES: Final = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,8 @@ def read_legacy_objects(
 
 def _content(path: Path) -> Mapping[str, object]:
     try:
-        content = json.loads(path.read_bytes())
+        with path.open("rb") as file:
+            content = json.loads(file.read(_MOST_BYTES))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read as JSON ({error}). Check the path.") from error
     if not isinstance(content, dict):
