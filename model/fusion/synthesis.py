@@ -33,6 +33,9 @@ _LEVEL_OF: Final = [LEVELS.index(level) for level, _ in STREAMS] + [0, 1]
 _MODALITY_OF: Final = [MODALITIES.index(modality) for _, modality in STREAMS] + [1, 1]
 _ORIGIN_OF: Final = [0] * len(STREAMS) + [1, 1]
 _GATE_AT_START: Final = -1.0
+# Scales of cosines: of a word to an image, and of the post's own views to an item.
+_SIGHT_AT_START: Final = 2.0
+_VOTE_AT_START: Final = 1.0
 # A light hand: that a hit fits other posts as well makes it no worse, it only proves nothing.
 _TRUST_AT_START: Final = 0.25
 
@@ -107,6 +110,8 @@ class Synthesis(Fusion):
             self.visual = nn.Sequential(nn.Linear(size.visual_dim, dim), nn.LayerNorm(dim))
             self.view_query = nn.Linear(dim, dim, bias=False)
             self.view_key = nn.Linear(dim, dim, bias=False)
+            self.sight = nn.Parameter(torch.full((size.heads,), _SIGHT_AT_START))
+            self.vote = nn.Parameter(torch.tensor(_VOTE_AT_START))
         self.gate = nn.Linear(2 * dim, dim)
         nn.init.zeros_(self.gate.weight)
         nn.init.constant_(self.gate.bias, _GATE_AT_START)
@@ -214,9 +219,8 @@ class Synthesis(Fusion):
             odds = self.visual_consistency(
                 post.flatten(0, 1), states.flatten(0, 1), batch.visual_features.flatten(0, 1)
             ).view(windows, count)
-        key = by_head(states, self.size.heads).transpose(1, 2)
         return _Items(
-            logits=(self._words_as_queries(words) @ key.transpose(-1, -2)).float(),
+            logits=self._seen(words, states),
             values=states[:, None],
             summary=states,
             odds=odds,
@@ -225,6 +229,21 @@ class Synthesis(Fusion):
             mask=batch.visual_mask,
             stream=batch.visual_stream,
         )
+
+    def _seen(self, words: Tensor, states: Tensor) -> Tensor:
+        """Return [windows, heads, units, images]: how much each word wants each image.
+
+        Cosines with a learned scale, and no plain products: vectors of images are few and the
+        same for every word, and products of them grew in some trainings until they took all
+        attention and no text was ever read.
+        """
+        windows, units = words.shape[:2]
+        if not (self.size.visual_dim and states.shape[1]):
+            return words.new_zeros(windows, self.size.heads, units, states.shape[1])
+        query = nn.functional.normalize(self._words_as_queries(words), dim=-1)
+        key = by_head(states, self.size.heads).transpose(1, 2).float()
+        cosine = query @ nn.functional.normalize(key, dim=-1).transpose(-1, -2)
+        return cosine * self.sight[:, None, None]
 
     def _words_as_queries(self, words: Tensor) -> Tensor:
         query: Tensor = self.query(self.norm(words)).float()
@@ -264,8 +283,8 @@ class Synthesis(Fusion):
             return torch.zeros_like(items.odds)
         query = self.view_query(_mean(images.summary, views)).float()
         key = self.view_key(items.summary).float()
-        votes: Tensor = (key @ query[..., None])[..., 0].float() / math.sqrt(query.shape[-1])
-        return votes * (items.judged & views.any(dim=1)[:, None])
+        votes = nn.functional.cosine_similarity(key, query[:, None], dim=-1)
+        return self.vote * votes * (items.judged & views.any(dim=1)[:, None])
 
     def _weighted(self, weights: Tensor, values: Tensor) -> Tensor:
         """Return [windows, units, dim]; each head weights its own slice of the values."""
