@@ -135,13 +135,15 @@ def blocks_of(
         InputError: a name is unknown, missing or there twice, or a share is not in (0, 1].
     """
     _check(fusions, shares, ablate)
-    chosen = ("synthesis",) if "synthesis" in fusions else tuple(_readers(fusions))
+    chosen: Sequence[str] = ()
+    if ablate:
+        chosen = ablated or (["synthesis"] if "synthesis" in fusions else _readers(fusions))
     blocks: list[Block] = []
     for share in shares:
         rows = _controlled(fusions, controls)
         title = "" if share == 1 else f"{100 * share:g} % of the training posts"
         blocks.append(Block(title, tuple(replace(row, share=share) for row in rows)))
-        for fusion in (chosen if ablated is None else ablated) if ablate else ():
+        for fusion in chosen:
             whole = System(fusion, share=share)
             parts = [replace(whole, without=part) for part in _parts(ablate, recipe.model)]
             named = f"{fusion}, parts taken away" + (f"; {title}" if title else "")
