@@ -26,7 +26,7 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch torchvision -e '.[retrieval,minilm,share,plots,bench,dev]'
 	@touch $@
 
-demo: setup ## make the sample world, build its stores, train, evaluate, and write the report (under 6 minutes)
+demo: setup ## make the sample world, build its stores, train, evaluate, and write the report (some minutes)
 	$(BIN)/ramie demo
 
 # Files of tests side by side, one on each core; more threads in each would only be in the way.
