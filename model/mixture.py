@@ -10,6 +10,7 @@ the mean loss of the experts, so that each stays a model of its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -29,6 +30,8 @@ class _Mixture(nn.Module):
     in bfloat16 under autocast, in which 0.998 and 1 are the same.
     """
 
+    experts: nn.ModuleList
+
     def __init__(self, dim: int, experts: int) -> None:
         super().__init__()
         self.gate = nn.Linear(experts * dim, experts)
@@ -41,6 +44,10 @@ class _Mixture(nn.Module):
         mean = (words * mask).sum(dim=1) / mask.sum(dim=1)
         shares: Tensor = self.gate(mean).float().softmax(dim=-1)
         return shares
+
+    def _parts(self, words: Tensor) -> list[tuple[Any, Tensor]]:
+        """Return each expert with the states that it reads."""
+        return list(zip(self.experts, words.chunk(len(self.experts), dim=-1), strict=True))
 
 
 class EntityMixture(_Mixture):
@@ -95,9 +102,6 @@ class EntityMixture(_Mixture):
         sure = mixed.cpu()
         return [guess_of_path(path, sure[row], self.labels) for row, path in enumerate(paths)]
 
-    def _parts(self, words: Tensor) -> list[tuple[EntityHead, Tensor]]:
-        return list(zip(self.experts, words.chunk(len(self.experts), dim=-1), strict=True))  # type: ignore[arg-type]
-
 
 class RelationMixture(_Mixture):
     """Mixes the class probabilities of one classifier per expert."""
@@ -142,6 +146,3 @@ class RelationMixture(_Mixture):
     ) -> list[list[tuple[str, float]]]:
         """Return for each post all relations with their probability, most probable first."""
         return sorted_relations(self.labels, self.probabilities(words, batch))
-
-    def _parts(self, words: Tensor) -> list[tuple[RelationHead, Tensor]]:
-        return list(zip(self.experts, words.chunk(len(self.experts), dim=-1), strict=True))  # type: ignore[arg-type]

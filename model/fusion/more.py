@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from model.batch import Batch
+from model.collate import NUM_EXPERTS
 from model.encoders import TextEncoder
 from model.fusion.base import Encode, Fused, Fusion, FusionSize
 
@@ -26,7 +27,7 @@ class MoRe(Fusion):
     """Two experts side by side; each has an encoder of its own."""
 
     evidence = "context"
-    experts = 2
+    experts = NUM_EXPERTS
     pretrained = ("image_encoder",)
 
     def __init__(self, size: FusionSize, encoder: TextEncoder) -> None:

@@ -12,9 +12,10 @@ from tqdm import tqdm
 
 from cache.errors import InputError
 from cache.reader import Features
+from cache.records import FeatureSet
 from model.build import Parts, feature_shapes, for_second_task, new_parts
 from model.data import ExampleSource, PreparedPost, Task, label_set, read_split
-from model.run import Run, SecondTask, code_version, library_versions, write_run
+from model.run import FeatureShape, Run, SecondTask, code_version, library_versions, write_run
 from model.settings import ModelSettings, TrainSettings
 from model.training.ranks import Ranks
 from model.training.same_run import check_same_run
@@ -81,7 +82,7 @@ def begin(
     if len(tasks) > 1:
         for found, (other, _) in zip(read, tasks[::-1], strict=True):
             found["train"] = _unlike_held_out(found["train"], other)
-    run = _described(tasks, [found["train"] for found in read], model, settings)
+    run = _described(tasks, [found["train"] for found in read], shapes, model, settings)
     if ranks.first:
         check_same_run(folder, run)
     parts = new_parts(run, folder if ranks.first else None)
@@ -106,7 +107,7 @@ def _with_tasks(sources: Sources) -> Iterator[tuple[ExampleSource, Task]]:
 
 
 def _read(
-    source: ExampleSource, needs: Sequence[Any], settings: TrainSettings
+    source: ExampleSource, needs: Sequence[FeatureSet], settings: TrainSettings
 ) -> dict[str, list[Features]]:
     read = {split: read_split(source, split, needs) for split in _SPLITS}
     if settings.share < 1:
@@ -144,6 +145,7 @@ def _words(post: Features) -> tuple[str, ...]:
 def _described(
     tasks: Sequence[tuple[ExampleSource, Task]],
     train: Sequence[Sequence[Features]],
+    shapes: dict[FeatureSet, FeatureShape],
     model: ModelSettings,
     settings: TrainSettings,
 ) -> Run:
@@ -157,7 +159,7 @@ def _described(
         task=task,
         labels=labels[0],
         visual_dim=_visual_dim(source),
-        shapes=feature_shapes(source, model),
+        shapes=shapes,
         store=_fingerprint(source),
         second=_second(tasks, labels),
         model=model,
