@@ -36,7 +36,8 @@ class ModelSettings(Settings):
         modalities: evidence of these modalities is read.
         consistency: weight evidence by its consistency with the post (systems that do).
         match_bonus: what is added to the attention of a word on its own name in a passage, at the
-            start of training; higher for encoders that were not pretrained on much text.
+            start of training; higher for encoders that were not pretrained on much text; 0 takes
+            it away for good.
     """
 
     fusion: str = "synthesis"

@@ -7,8 +7,13 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pipelines.config import Recipe, load_recipe, recipe_names
+from pipelines.recipe_files import recipe_names
+
+# A help text needs no settings.
+if TYPE_CHECKING:
+    from pipelines.config import Recipe
 
 
 def add_recipe(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +47,15 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
+def add_task(parser: argparse.ArgumentParser) -> None:
+    """Add ``--task``."""
+    parser.add_argument(
+        "--task",
+        choices=("entities", "relations"),
+        help="of a run that does both (default: the task that it was named by)",
+    )
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Add ``--device``."""
     parser.add_argument(
@@ -59,6 +73,8 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def read_recipe(options: argparse.Namespace) -> tuple[Recipe, Path]:
     """Return the recipe with its overrides, and the store's folder."""
+    from pipelines.config import load_recipe
+
     recipe = load_recipe(options.recipe, options.set)
     return recipe, options.store or recipe.store_path()
 

@@ -10,7 +10,8 @@ from typing import Final
 from pydantic import ValidationError
 
 from cache.errors import InputError
-from model.run import write_atomically
+from model.data import Task
+from model.run import read_run, write_atomically
 from pipelines.config import Recipe
 
 RECIPE_FILE: Final = "recipe.json"
@@ -48,6 +49,19 @@ def recipe_of_run(run: Path) -> tuple[Recipe, Path]:
         raise InputError(f"{path} is damaged ({error}). Train the run again.") from error
     _refuse_own_weights(run, recipe)
     return recipe, store
+
+
+def store_of_run(run: Path, task: Task | None = None) -> Path:
+    """Return the store that ``run`` was trained on for ``task``; None is the task it is named by.
+
+    Raises:
+        InputError: the folder is no run, or its recipe cannot be read.
+    """
+    recipe, store = recipe_of_run(run)
+    if task in (None, read_run(run).task):
+        return store
+    # A run of one task has no second store; whoever reads the run then says so.
+    return recipe.second_store() or store
 
 
 def commit_of_run(run: Path) -> str:

@@ -34,7 +34,7 @@ from cache.records import (
 )
 from model.build import Parts, new_parts
 from model.fusion import needs_of
-from model.run import FeatureShape, Run
+from model.run import FeatureShape, Run, SecondTask
 from model.settings import ModelSettings, TrainSettings
 
 VISUAL_DIM = 6
@@ -225,6 +225,7 @@ def make_parts(
     labels: Sequence[str] = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER"),
     visual_dim: int = VISUAL_DIM,
     seed: int = 1,
+    second: SecondTask | None = None,
     **changes: object,
 ) -> Parts:
     """Return an untrained network in evaluation mode, every part of it alive.
@@ -238,6 +239,7 @@ def make_parts(
         visual_dim=visual_dim,
         shapes={name: SHAPES[name] for name in needs_of(settings.fusion)},
         store="",
+        second=second,
         model=settings,
         train=train_settings(seed=seed),
         code_version="test",

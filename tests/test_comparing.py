@@ -200,6 +200,7 @@ def test_rows_change_what_they_say(recipe: Recipe) -> None:
         "image",
     )
     assert not by_name["synthesis-without-consistency-seed3"].model(recipe.model).consistency
+    assert by_name["synthesis-without-names-seed3"].model(recipe.model).match_bonus == 0
     assert by_name["synthesis-share5-seed3"].training(recipe.train, 3).share == 0.05
     assert by_name["synthesis-others-seed3"].training(recipe.train, 3).evidence == "others"
     whole = System("synthesis")

@@ -34,7 +34,7 @@ from cache import (
     StoreWriter,
     open_store,
 )
-from model.run import WEIGHTS, read_run, write_run, write_tensors
+from model.run import WEIGHTS, SecondTask, read_run, write_run, write_tensors
 from pipelines.cli import main
 from pipelines.explaining.explanation import explain
 from pipelines.explaining.page import write_page
@@ -78,9 +78,16 @@ def make_store(path: Path, hostile: str = "") -> Path:
     return path
 
 
-def make_run(folder: Path, task: str = "entities", fusion: str = "synthesis") -> Path:
+def make_run(
+    folder: Path,
+    task: str = "entities",
+    fusion: str = "synthesis",
+    second: SecondTask | None = None,
+) -> Path:
     labels = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER") if task == "entities" else RELATIONS
-    parts = make_parts(folder, task=task, fusion=fusion, labels=labels, visual_dim=VISUAL_DIM)
+    parts = make_parts(
+        folder, task=task, fusion=fusion, labels=labels, visual_dim=VISUAL_DIM, second=second
+    )
     write_run(folder, parts.run)
     write_tensors(folder / WEIGHTS, parts.network.state_dict())
     return folder
@@ -117,6 +124,21 @@ def test_every_post_and_all_its_evidence_is_explained_and_adds_up(
     assert written["posts"][1]["items"][0]["stream"] == "image text"
     # Every post of the test split has the words of one of the training split.
     assert found.errors.by_seen["unseen"].counts.fn == 0
+
+
+def test_a_run_of_both_tasks_is_explained_for_the_one_asked_for(tmp_path: Path) -> None:
+    second = SecondTask(task="relations", labels=RELATIONS, store="")
+    run = make_run(tmp_path / "run", fusion="joint", second=second)
+    store = make_store(tmp_path / "store")
+
+    assert explain(run, store).evaluation.task == "entities"
+    found = explain(run, store, task="relations")
+
+    assert found.evaluation.task == "relations"
+    assert [len(post.items) for post in found.attributions] == [0, 6, 6, 0, 6]
+    assert found.errors.total == found.evaluation.scores.micro  # type: ignore[union-attr]
+    with pytest.raises(InputError, match="trained for entities only"):
+        explain(make_run(tmp_path / "other"), store, task="relations")
 
 
 def test_what_a_low_resource_run_was_never_shown_is_unseen(tmp_path: Path) -> None:

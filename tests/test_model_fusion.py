@@ -169,6 +169,14 @@ def test_a_name_in_the_passage_attracts_the_same_name_in_the_post(tmp_path: Path
     assert weights[0, 1, 1] < 0.9
 
 
+def test_without_a_bonus_equal_names_never_attract(tmp_path: Path) -> None:
+    fusion = make_parts(tmp_path, match_bonus=0.0).network.fusion
+    bonus = fusion.get_parameter("reader.match_bonus")
+
+    assert not bonus.any()
+    assert not bonus.requires_grad
+
+
 def test_one_believed_text_gives_words_the_state_they_have_beside_it(tmp_path: Path) -> None:
     parts = make_parts(tmp_path, evidence_reading="joint", visual_dim=0)
     fusion = parts.network.fusion

@@ -45,7 +45,8 @@ class TokenReader(nn.Module):
         nn.init.orthogonal_(self.value.weight, gain=0.5)
         with torch.no_grad():
             self.key.weight.copy_(self.query.weight)
-        self.match_bonus = nn.Parameter(torch.full((heads,), match_bonus))
+        # 0 takes it away: then nothing is learned about equal names either.
+        self.match_bonus = nn.Parameter(torch.full((heads,), match_bonus), bool(match_bonus))
         around = torch.zeros(heads, _BEFORE + 1 + _AFTER)
         around[:, _BEFORE] = 1.0
         self.spread = nn.Parameter(around)

@@ -17,11 +17,12 @@ from model.order import EvidenceOf
 from model.settings import ModelSettings, TrainSettings
 from pipelines.config import Recipe
 
-Ablation = Literal["levels", "modalities", "consistency", "filters"]
+Ablation = Literal["levels", "modalities", "consistency", "names", "filters"]
 ABLATIONS: Final[tuple[Ablation, ...]] = get_args(Ablation)
 BASELINE: Final = "text_only"
 _FILTERS: Final = "filters"
 _CONSISTENCY: Final = "consistency"
+_NAMES: Final = "names"
 _LEVEL: Final = " level"
 _MODALITY: Final = " evidence"
 
@@ -87,6 +88,8 @@ class System:
             change["modalities"] = [kind for kind in settings.modalities if kind != gone]
         elif self.without == _CONSISTENCY:
             change["consistency"] = False
+        elif self.without == _NAMES:
+            change["match_bonus"] = 0.0
         # Validated, which `model_copy` would not do.
         return ModelSettings.model_validate({**settings.model_dump(), **change})
 
@@ -195,5 +198,5 @@ def _parts(ablate: Sequence[str], model: ModelSettings) -> list[str]:
         parts += [f"{level}{_LEVEL}" for level in LEVELS if level in model.levels]
     if "modalities" in ablate and len(model.modalities) > 1:
         parts += [f"{kind}{_MODALITY}" for kind in MODALITIES if kind in model.modalities]
-    parts += [name for name in (_CONSISTENCY, _FILTERS) if name in ablate]
+    parts += [name for name in (_CONSISTENCY, _NAMES, _FILTERS) if name in ablate]
     return parts

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from cache import STREAMS, Example, Features, InputError, Span, StoreReader, open_store
-from model.build import Parts, load_parts, place
-from model.data import read_split
+from model.build import Parts, parts_of, place
+from model.data import Task, read_split
 from model.device import choose_device
 from model.scoring.attribution import Attribution, ItemEffect, attribute
 from model.scoring.evaluation import Evaluation, evaluate_posts, prepare_split
@@ -95,6 +95,7 @@ def explain(
     store: Path,
     split: str = "test",
     *,
+    task: Task | None = None,
     limit: int | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -106,6 +107,7 @@ def explain(
         run: folder of a trained run.
         store: whose posts, evidence and training split are read.
         split: annotated posts.
+        task: of a run that does both, which one; None is the task that it is named by.
         limit: evidence is withheld from so many posts, drawn at random; None is all.
         seed: of the draw, and of the bootstrap.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -117,7 +119,7 @@ def explain(
     """
     if limit is not None and limit < 1:
         raise InputError(f"--limit {limit} looks at no post; give 1 or more, or leave it out")
-    parts = load_parts(run)
+    parts = parts_of(run, task)
     target = choose_device(device)
     place(parts, target)
     with closing(open_store(store)) as source:

@@ -69,7 +69,8 @@ def _add_rows(parser: argparse.ArgumentParser) -> None:
         default="",
         metavar="WHAT",
         help="also take away parts, one after the other: any of levels, modalities, consistency "
-        "(the weighting), filters (of curation; a copy of the store is curated without)",
+        "(the weighting), names (equal names attract), filters (of curation; a copy of the store "
+        "is curated without)",
     )
     parser.add_argument(
         "--ablated",

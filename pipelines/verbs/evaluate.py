@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.options import add_run, print_result
+from pipelines.options import add_run, add_task, print_result
 
 if TYPE_CHECKING:
     from model.scoring.evaluation import Evaluation
@@ -21,11 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--store", type=Path, metavar="DIR", help="default: the store it was trained on"
     )
-    parser.add_argument(
-        "--task",
-        choices=("entities", "relations"),
-        help="of a run that does both (default: the task that it was named by)",
-    )
+    add_task(parser)
     parser.add_argument("--split", default="test", choices=("train", "dev", "test"))
     parser.add_argument(
         "--calibrate",
@@ -45,8 +41,9 @@ def run(options: argparse.Namespace) -> int:
     """Evaluate and print the scores with their tables."""
     from model.scoring.calibrate import calibrate
     from model.scoring.evaluation import evaluate
+    from pipelines.runs import store_of_run
 
-    store = options.store or _store_of(options)
+    store = options.store or store_of_run(options.run_folder, options.task)
     if options.calibrate:
         calibrate(
             options.run_folder, store, task=options.task, device=options.device, progress=True
@@ -72,18 +69,6 @@ def run(options: argparse.Namespace) -> int:
         options.json,
     )
     return 0
-
-
-def _store_of(options: argparse.Namespace) -> Path:
-    """Return the store that the run was trained on for the task that is asked for."""
-    from model.run import read_run
-    from pipelines.runs import recipe_of_run
-
-    recipe, store = recipe_of_run(options.run_folder)
-    if options.task in (None, read_run(options.run_folder).task):
-        return store
-    # A run of one task has no second store; evaluation then says so.
-    return recipe.second_store() or store
 
 
 def _calibration(evaluation: Evaluation, *, with_table: bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pipelines.options import add_run, note, print_result
+from pipelines.options import add_run, add_task, note, print_result
 
 HELP = "show which evidence mattered to a trained run, and analyse its errors"
 EXAMPLE = "ramie explain runs/sample --split test --html sample-explained.html"
@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--store", type=Path, metavar="DIR", help="default: the store it was trained on"
     )
+    add_task(parser)
     parser.add_argument("--split", default="test", choices=("train", "dev", "test"))
     parser.add_argument(
         "--limit",
@@ -37,13 +38,14 @@ def run(options: argparse.Namespace) -> int:
     from pipelines.explaining.explanation import explain
     from pipelines.explaining.page import write_page
     from pipelines.explaining.report import report
-    from pipelines.runs import recipe_of_run
+    from pipelines.runs import store_of_run
 
-    store = options.store or recipe_of_run(options.run_folder)[1]
+    store = options.store or store_of_run(options.run_folder, options.task)
     found = explain(
         options.run_folder,
         store,
         options.split,
+        task=options.task,
         limit=options.limit,
         seed=options.seed,
         device=options.device,
