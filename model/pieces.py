@@ -71,6 +71,10 @@ class Pieces:
         """Return the piece ids of each word; a word that yields none becomes the unknown piece."""
         return [pieces or (self.unknown,) for pieces in self._split(words)]
 
+    def alone(self, window: Window) -> list[int]:
+        """Return a window as the encoder reads it without any evidence."""
+        return [self.cls, *window.pieces, self.sep]
+
     def _split(self, words: Sequence[str]) -> list[tuple[int, ...]]:
         # Half of a surrogate pair is not text that a tokenizer takes.
         clean = [word.encode("utf-8", "replace").decode() for word in words]

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model import collate
-from model.collate import _by_length, _cheapest_groups, _Row
+from model import evidence_rows
+from model.evidence_rows import _by_length, _cheapest_groups, _Row
 
 
 def cost(lengths: list[int], groups: list[tuple[int, int]]) -> int:
     padded = sum((end - begin) * max(lengths[begin:end]) for begin, end in groups)
-    return padded + collate._PASS_COST * len(groups)
+    return padded + evidence_rows._PASS_COST * len(groups)
 
 
 def least_cost(lengths: list[int]) -> int:
@@ -46,7 +46,7 @@ def test_texts_of_one_length_are_one_pass_and_far_apart_ones_are_not() -> None:
 def test_every_text_is_in_one_pass_that_fits(lengths: list[int], most: int) -> None:
     rows = [_Row([1] * length, 0, (), window, 0) for window, length in enumerate(lengths)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("model.collate._MAX_GROUP_PIECES", most)
+        patch.setattr("model.evidence_rows._MAX_GROUP_PIECES", most)
         groups = _by_length(rows)
         assert groups == _by_length(rows[::-1])
 

@@ -110,7 +110,7 @@ def test_a_context_is_one_row_with_segments_from_the_first_text_on(tmp_path: Pat
 @pytest.mark.parametrize("most", [12, 17, 20])
 def test_a_context_ends_where_the_encoder_has_no_more_positions(tmp_path: Path, most: int) -> None:
     parts = more(tmp_path)
-    parts.collator.largest_row = most
+    parts.collator.rows.largest_row = most
     (words,) = read(parts, [stored("a", SENTENCE, kept=ALL_STREAMS)])
     of_photo = ["velora is a river", "the club in the place of the river sings"]
 
@@ -128,7 +128,7 @@ def test_a_context_ends_where_the_encoder_has_no_more_positions(tmp_path: Path, 
 def test_without_room_for_a_text_the_post_is_read_alone(tmp_path: Path, most: int) -> None:
     parts = more(tmp_path)
     alone = read(parts, [stored("a", SENTENCE)])
-    parts.collator.largest_row = most  # the post itself takes 8
+    parts.collator.rows.largest_row = most  # the post itself takes 8
 
     assert torch.equal(read(parts, [stored("a", SENTENCE, kept=ALL_STREAMS)]), alone)
 
@@ -183,7 +183,8 @@ def test_a_post_without_evidence_costs_the_first_expert_no_row(tmp_path: Path) -
 
 
 def test_padding_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("model.collate._PASS_COST", 1 << 20)  # contexts of any length in one group
+    # Contexts of any length in one group.
+    monkeypatch.setattr("model.evidence_rows._PASS_COST", 1 << 20)
     parts = more(tmp_path)
     short = stored("short", "velora sings", kept=ALL_STREAMS[:5])
     long = stored("long", SENTENCE + " a river", kept=ALL_STREAMS)

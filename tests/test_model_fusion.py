@@ -29,7 +29,8 @@ def read(parts: Parts, examples: list[StoredExample]) -> Reading:
 def test_padding_changes_nothing(
     tmp_path: Path, reading: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("model.collate._PASS_COST", 1 << 20)  # texts of any length in one group
+    # Texts of any length in one group.
+    monkeypatch.setattr("model.evidence_rows._PASS_COST", 1 << 20)
     parts = make_parts(tmp_path, evidence_reading=reading)
     short = stored("short", "velora sings", kept=ALL_STREAMS[:3], photo=True)
     long = stored("long", "the person in the club sings a river quill", kept=ALL_STREAMS)

@@ -18,8 +18,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from model.batch import Batch
-from model.collate import NUM_EXPERTS
 from model.encoders import TextEncoder
+from model.evidence_rows import NUM_EXPERTS
 from model.fusion.base import Encode, Fused, Fusion, FusionSize
 
 

@@ -25,7 +25,6 @@ from retrieval.settings import CurateSettings, NoiseSettings
 
 WORLDS: Final = Path("data/worlds")
 _POSTS: Final = {"sample": "posts", "sample-relations": "relations"}
-_PARTNERS: Final = {"sample": "sample-relations", "sample-relations": "sample"}
 _LOCK: Final = "world.lock"
 Say = Callable[[str], None]
 
@@ -111,7 +110,7 @@ def world_places(
             _make_world(seed, home / "sample", size or WorldSize(), say)
             places.append(_world_place(recipe, seed, home, runs, unfiltered, say))
             if partner:
-                _build(_placed(load_recipe(_PARTNERS[recipe.name]), home), seed, home, say)
+                _build(_placed(load_recipe(_partner(recipe)), home), seed, home, say)
     return places
 
 
@@ -219,6 +218,12 @@ def _placed(recipe: Recipe, home: Path) -> Recipe:
         update={
             "dataset": recipe.dataset.model_copy(update={"root": root}),
             "ask": recipe.ask.model_copy(update={"kb": home / "kb"}),
-            "partner_store": home / "stores" / _PARTNERS[recipe.name],
+            "partner_store": home / "stores" / _partner(recipe),
         }
     )
+
+
+def _partner(recipe: Recipe) -> str:
+    """Return the name of the sample recipe of the other task."""
+    (partner,) = _POSTS.keys() - {recipe.name}
+    return partner

@@ -129,15 +129,14 @@ class Row:
             if any(one.support for one in counts)
         }
 
-    def to_json(self) -> dict[str, object]:
-        """Return the row with every run's scores."""
+    def figures(self) -> dict[str, object]:
+        """Return what the row is of, and its figures over all runs, in percent."""
         return {
             "system": self.system.name,
             "block": self.block,
             "fusion": self.system.fusion,
             "without": self.system.without,
             "share": self.system.share,
-            "f1": self.f1,
             "f1_mean": mean(self.f1),
             "f1_stdev": self.spread,
             "f1_low": 100 * self.interval[0],
@@ -147,6 +146,13 @@ class Row:
             "precision": self.precision,
             "recall": self.recall,
             "annotated": self.annotated,
+        }
+
+    def to_json(self) -> dict[str, object]:
+        """Return the row with every run's scores."""
+        return {
+            **self.figures(),
+            "f1": self.f1,
             "f1_by_type": self.f1_by_type(),
             "against_first": None if self.against_first is None else self.against_first.to_json(),
             "against_best": None if self.against_best is None else self.against_best.to_json(),

@@ -156,22 +156,9 @@ def _probability(value: float, samples: int) -> str:
 
 def _record(row: Row) -> dict[str, object]:
     record: dict[str, object] = {
-        "block": row.block,
-        "system": row.system.name,
-        "fusion": row.system.fusion,
-        "without": row.system.without,
-        "share": row.system.share,
+        **row.figures(),
         "runs": len(row.f1),
         "posts": sum(_posts(row)),
-        "annotated": row.annotated,
-        "f1_mean": mean(row.f1),
-        "f1_stdev": row.spread,
-        "f1_low": 100 * row.interval[0],
-        "f1_high": 100 * row.interval[1],
-        "precision": row.precision,
-        "recall": row.recall,
-        "f1_strict": row.strict_f1,
-        "accuracy": row.accuracy,
     }
     for name, against in (("first", row.against_first), ("best", row.against_best)):
         told = {} if against is None else against.to_json()
