@@ -27,7 +27,7 @@ def _positive(figures: list[Figure]) -> bool:
 
 def _need_peers() -> None:
     for name in ("datasets", "webdataset", "wids"):
-        pytest.importorskip(name, reason="pip install 'ramie[bench]'")
+        pytest.importorskip(name, reason="pip install '.[bench]'")
 
 
 @pytest.fixture(scope="module")

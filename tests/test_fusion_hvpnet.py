@@ -20,6 +20,7 @@ from model_helpers import (
     train_settings,
     whole_features,
 )
+from photo_tells import learned, store_told_by_photo
 from slow_bert import slow_bert
 from torch import Tensor
 
@@ -30,7 +31,6 @@ from model.batch import Batch, Stacked
 from model.build import Parts, place
 from model.network import Reading
 from model.run import FeatureShape
-from model.scoring.evaluation import evaluate
 from model.training import train
 from model.training.optimizer import make_optimizer
 
@@ -251,41 +251,18 @@ def test_a_store_in_which_no_post_has_a_photo_is_refused(tmp_path: Path) -> None
 # --- a training in which only the photo tells ---------------------------------------------------
 
 
-def told_by_photo(count: int, split: str, task: str) -> list[StoredExample]:
-    """Return posts with the same words; the label is the parity of the number."""
-    return [
-        stored(
-            f"{split}-{number}",
-            "the quill sings in velora",
-            photo=True,
-            entities=(Span(1, 2, ("PER", "LOC")[number % 2]),) if task == "entities" else None,
-            relation=("in", "None")[number % 2] if task == "relations" else None,
-            mentions=(Span(1, 2), Span(4, 5)) if task == "relations" else None,
-            split=split,
-        )
-        for number in range(count)
-    ]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("task", "view"), [("entities", 0), ("relations", 1)])
 def test_what_only_a_photo_or_a_region_tells_is_learned(
     tmp_path: Path, task: str, view: int
 ) -> None:
-    splits = (("train", 16), ("dev", 8), ("test", 8))
-    store = MemoryStore([p for split, count in splits for p in told_by_photo(count, split, task)])
+    store = store_told_by_photo(task)
     direction = np.random.default_rng(0).normal(size=14)
     for name, arrays in store.arrays.items():
         tells = direction if int(name.split("-")[1]) % 2 else -direction
         pyramid = 0.1 * arrays["pyramid"]
         pyramid[view] += tells
         arrays["pyramid"] = pyramid.astype(np.float16)
-    settings = train_settings(epochs=10, learning_rate=3e-3, head_learning_rate=5e-3)
 
-    def f1(fusion: str) -> float:
-        out = tmp_path / fusion
-        train(store, task, model_settings(fusion=fusion), settings, out, device="cpu")  # type: ignore[arg-type]
-        return evaluate(out, store, "test", device="cpu").f1
-
-    assert f1("hvpnet") == 1.0
-    assert f1("text_only") < 0.8
+    assert learned("hvpnet", store, task, tmp_path, epochs=10) == 1.0
+    assert learned("text_only", store, task, tmp_path, epochs=10) < 0.8

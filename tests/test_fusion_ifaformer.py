@@ -20,6 +20,7 @@ from model_helpers import (
     vector,
     whole_features,
 )
+from photo_tells import learned, store_told_by_photo
 from slow_bert import slow_attention, slow_bert
 from torch import Tensor, nn
 
@@ -30,7 +31,6 @@ from model.batch import Batch, Stacked
 from model.build import Parts, place
 from model.network import Reading
 from model.run import FeatureShape
-from model.scoring.evaluation import evaluate
 from model.training import train
 from model.training.optimizer import make_optimizer
 
@@ -267,32 +267,12 @@ def test_a_grid_with_more_positions_than_can_be_told_apart_is_refused(tmp_path: 
 # --- a training in which only the photo tells --------------------------------------------------
 
 
-def told_by_photo(count: int, split: str, task: str) -> list[StoredExample]:
-    """Return posts with the same words; the label is the parity of the number."""
-    posts = []
-    for number in range(count):
-        post = stored(
-            f"{split}-{number}",
-            "the quill sings in velora",
-            photo=True,
-            entities=(Span(1, 2, ("PER", "LOC")[number % 2]),) if task == "entities" else None,
-            relation=("in", "None")[number % 2] if task == "relations" else None,
-            mentions=(Span(1, 2), Span(4, 5)) if task == "relations" else None,
-            split=split,
-        )
-        crop = Region((0.0, 0.0, 9.0, 9.0), "dog", 0.9, vector(3))
-        seen = dataclasses.replace(post.observation, regions=(crop,))
-        posts.append(StoredExample(post.example, seen, ()))
-    return posts
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("task", "where"), [("entities", "grid"), ("relations", "region")])
 def test_what_only_a_photo_or_a_region_tells_is_learned(
     tmp_path: Path, task: str, where: str
 ) -> None:
-    splits = (("train", 16), ("dev", 8), ("test", 8))
-    store = MemoryStore([p for split, count in splits for p in told_by_photo(count, split, task)])
+    store = store_told_by_photo(task, vector(3))
     for name, arrays in store.arrays.items():
         odd = int(name.split("-")[1]) % 2
         grid = 0.1 * arrays["grid"]
@@ -302,12 +282,6 @@ def test_what_only_a_photo_or_a_region_tells_is_learned(
             crop = np.eye(6, dtype=np.float32)[odd]
             store.posts[name] = store.posts[name]._replace(region_embeddings=(crop,))
         arrays["grid"] = grid.astype(np.float16)
-    settings = train_settings(epochs=12, learning_rate=3e-3, head_learning_rate=5e-3)
 
-    def f1(fusion: str) -> float:
-        out = tmp_path / fusion
-        train(store, task, model_settings(fusion=fusion), settings, out, device="cpu")  # type: ignore[arg-type]
-        return evaluate(out, store, "test", device="cpu").f1
-
-    assert f1("ifaformer") == 1.0
-    assert f1("text_only") < 0.8
+    assert learned("ifaformer", store, task, tmp_path, epochs=12) == 1.0
+    assert learned("text_only", store, task, tmp_path, epochs=12) < 0.8

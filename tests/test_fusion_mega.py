@@ -20,17 +20,17 @@ from model_helpers import (
     whole_features,
 )
 from numpy.typing import NDArray
+from photo_tells import learned, post_told_by_photo
 from torch import Tensor
 
 from cache.errors import InputError
 from cache.reader import Features
-from cache.records import FeatureSet, Observation, Region, Span, StoredExample
+from cache.records import FeatureSet, Region, Span, StoredExample
 from cache.region_graph import REGION_RELATIONS
 from model.build import Parts, load_parts
 from model.fusion.graph_alignment import signatures, tree_edges, without_loops
 from model.fusion.mega import Mega, token_of_unit
 from model.network import Reading
-from model.scoring.evaluation import evaluate
 from model.training import train
 
 OVERLAPS = 1 << REGION_RELATIONS.index("overlaps")
@@ -369,20 +369,8 @@ def told_by_regions(count: int, split: str, offset: int, task: str) -> list[Stor
         kind = number % 2
         # Each name occurs with both labels: words alone are right half of the time.
         name = "".join(chr(97 + (number // 2 * step + step) % 26) for step in (3, 5, 7))
-        post = stored(
-            f"{split}-{number}",
-            f"the {name} sings in {name}",
-            photo=True,
-            entities=(Span(1, 2, ("PER", "LOC")[kind]),) if task == "entities" else None,
-            relation=("in", "None")[kind] if task == "relations" else None,
-            mentions=(Span(1, 2), Span(4, 5)) if task == "relations" else None,
-            split=split,
-        )
-        vector = np.eye(6, dtype=np.float32)[kind]
-        seen: Observation = dataclasses.replace(
-            post.observation, regions=(Region((0.0, 0.0, 9.0, 9.0), "dog", 0.9, vector),)
-        )
-        posts.append(StoredExample(post.example, seen, ()))
+        words, vector = f"the {name} sings in {name}", np.eye(6, dtype=np.float32)[kind]
+        posts.append(post_told_by_photo(f"{split}-{number}", words, kind, task, vector))
     return posts
 
 
@@ -396,15 +384,9 @@ def test_what_only_regions_tell_is_learned(tmp_path: Path, task: str) -> None:
             *told_by_regions(8, "test", 32, task),
         ]
     )
-    settings = train_settings(epochs=14, learning_rate=1e-3, head_learning_rate=5e-3)
 
-    def f1(fusion: str) -> float:
-        out = tmp_path / fusion
-        train(store, task, model_settings(fusion=fusion), settings, out, device="cpu")  # type: ignore[arg-type]
-        return evaluate(out, store, "test", device="cpu").f1
-
-    assert f1("mega") > 0.95
-    assert f1("text_only") < 0.7
+    assert learned("mega", store, task, tmp_path, epochs=14, rate=1e-3) > 0.95
+    assert learned("text_only", store, task, tmp_path, epochs=14, rate=1e-3) < 0.7
 
 
 def test_a_saved_network_reads_as_before(tmp_path: Path) -> None:
