@@ -96,7 +96,7 @@ predict: setup ## entities or relation of a new post: make predict RUN=... ARGS=
 inspect: setup ## write one HTML page that shows what STORE holds
 	$(BIN)/ramie inspect $(STORE) $(ARGS)
 
-bench: setup ## measure building, reading and training; ratios within one run
+bench: setup ## every figure of retrieval beside the one to reach, as a table: make bench ARGS="--quick"
 	$(BIN)/ramie bench $(ARGS)
 
 weights: setup ## remake the tiny weights of the sample world (about 10 minutes)

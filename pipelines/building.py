@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from pipelines.config import Recipe
@@ -10,14 +11,17 @@ from pipelines.options import note
 from pipelines.sources import fetch_client, make_providers
 from retrieval.asking.manner import AskingOptions
 from retrieval.building.builder import build_store
+from retrieval.building.job import Engine, LocalEngine
 from retrieval.building.report import BuildReport
 from retrieval.datasets import read_dataset
-from retrieval.datasets.legacy_objects import read_legacy_objects
+from retrieval.datasets.legacy_objects import LegacyObjects, read_legacy_objects
 from retrieval.datasets.protocol import CONTAMINATED, LEGACY
+from retrieval.engines.ray_engine import RayEngine, RayOptions
 from retrieval.features.maker import FeatureMaker
+from retrieval.settings import ObserveSettings
 from retrieval.sight.legacy import LegacyObserver
+from retrieval.sight.look import PostObserver
 from retrieval.sight.observe import Observer
-from retrieval.sight.sight import PostObserver
 
 
 def build_recipe(
@@ -25,6 +29,7 @@ def build_recipe(
     store: Path,
     *,
     asking: AskingOptions | None = None,
+    ray: RayOptions | None = None,
     say: Callable[[str], None] = note,
 ) -> BuildReport:
     """Build the store of ``recipe``, with a bar where the output is a terminal.
@@ -33,6 +38,7 @@ def build_recipe(
         recipe: what decides the store.
         store: its folder.
         asking: who is asked; None asks everybody that the recipe names.
+        ray: which cluster looks at the posts; None looks here.
         say: told what is odd about the data set, and how much will be asked.
 
     Raises:
@@ -42,23 +48,36 @@ def build_recipe(
     dataset = read_dataset(settings.dataset)
     for problem in dataset.problems:
         say(f"  data set: {problem}")
-    observer = Observer(settings.observe)
-    seen: PostObserver = observer
+    objects = None
     if settings.dataset.protocol == LEGACY:
         place, limit = settings.dataset.legacy_objects, settings.dataset.limit
         objects = read_legacy_objects(place, dataset.examples, limit)
-        seen = LegacyObserver(observer, objects)
         say(f"  CONTAMINATED: {CONTAMINATED}")
+    observer = Observer(settings.observe)
     return build_store(
         settings,
         store,
         dataset=dataset,
-        observer=seen,
+        observer=_shown(observer, objects),
         providers=make_providers(settings.ask, observer),
         features=FeatureMaker(settings.observe, observer),
         fetch_client=fetch_client(settings.ask),
         asking=asking or AskingOptions(),
         rights=recipe.rights.stated(),
+        engine=_engine(ray, partial(make_observer, settings.observe, objects)),
         progress=True,
         say=say,
     )
+
+
+def make_observer(settings: ObserveSettings, objects: LegacyObjects | None) -> PostObserver:
+    """Return what sees posts; ``objects`` are shown in place of regions, where there are any."""
+    return _shown(Observer(settings), objects)
+
+
+def _shown(observer: Observer, objects: LegacyObjects | None) -> PostObserver:
+    return observer if objects is None else LegacyObserver(observer, objects)
+
+
+def _engine(ray: RayOptions | None, make: Callable[[], PostObserver]) -> Engine:
+    return LocalEngine() if ray is None else RayEngine(ray, make)

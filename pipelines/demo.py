@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,8 +10,10 @@ from cache import open_store, verify_store
 from cache.errors import InputError, StoreDamaged
 from pipelines.building import build_recipe
 from pipelines.comparing.compare import Grid, compare
+from pipelines.comparing.jobs import Job, result_of
 from pipelines.comparing.places import one_place
-from pipelines.comparing.systems import blocks_of
+from pipelines.comparing.systems import BASELINE, blocks_of
+from pipelines.comparing.workers import Failure, do_jobs
 from pipelines.config import Recipe, load_recipe
 from pipelines.page.page import write_page
 from pipelines.sample.world import generate_world
@@ -20,6 +23,7 @@ from retrieval.kb.knowledge_base import build_kb
 
 Say = Callable[[str], None]
 _SEEDS = (1,)
+_WORKERS = min(2, os.cpu_count() or 1)
 
 
 def run_demo(out: Path, seed: int, say: Say) -> str:
@@ -38,23 +42,36 @@ def run_demo(out: Path, seed: int, say: Say) -> str:
     say(f"2/4  knowledge base -> {knowledge}")
     report = build_kb(world / "kb", knowledge, recipes[0].observe, progress=True)
     say(f"     {report.documents} documents, {report.with_image} with an image")
-    lines: list[str] = []
     for recipe in recipes:
-        lines += _one_task(recipe, out, say)
-    return "\n".join(lines)
+        _build(recipe, out, say)
+    grids = [_grid(recipe, out, say) for recipe in recipes]
+    _train(grids, say)
+    return "\n".join(line for grid in grids for line in _result(grid, out))
 
 
 def _placed(name: str, out: Path) -> Recipe:
-    """Return a sample recipe with its folders under ``out``."""
+    """Return a sample recipe with its folders under ``out``; no system here reads feature sets."""
     folder = {"sample": "posts", "sample-relations": "relations"}[name]
     return load_recipe(
         name,
-        [f"dataset.root={out / 'sample' / folder}", f"ask.kb={out / 'kb' / 'sample'}"],
+        [
+            f"dataset.root={out / 'sample' / folder}",
+            f"ask.kb={out / 'kb' / 'sample'}",
+            "observe.features=[]",
+        ],
     )
 
 
-def _one_task(recipe: Recipe, out: Path, say: Say) -> list[str]:
-    store = out / "stores" / recipe.name
+def _store(recipe: Recipe, out: Path) -> Path:
+    return out / "stores" / recipe.name
+
+
+def _page(recipe: Recipe, out: Path) -> Path:
+    return out / "reports" / f"{recipe.name}.html"
+
+
+def _build(recipe: Recipe, out: Path, say: Say) -> None:
+    store = _store(recipe, out)
     say(f"3/4  {recipe.name}: observe, ask, curate, write -> {store}")
     first = build_recipe(recipe, store)
     say(f"     {_counted(first)}")
@@ -62,19 +79,34 @@ def _one_task(recipe: Recipe, out: Path, say: Say) -> list[str]:
     say(f"     built again: {again.action}, asked {again.asked}, {again.wall_seconds:.1f} s")
     _verify(store)
     say("     verified: every file is what the manifest promises")
-    page = out / "reports" / f"{recipe.name}.html"
+    page = _page(recipe, out)
     page.parent.mkdir(parents=True, exist_ok=True)
     with open_store(store, reader="parquet") as reader:
         write_page(reader, page, example_ids=None, limit=30, seed=0)
-    say(f"4/4  {recipe.name}: train and test")
+
+
+def _grid(recipe: Recipe, out: Path, say: Say) -> Grid:
     runs = out / "runs" / recipe.name
     blocks = blocks_of(("text_only", "synthesis"), recipe=recipe)
-    place = one_place(recipe, store, runs, say=say)
-    grid = Grid(recipe, tuple(blocks), (place,), _SEEDS, runs)
-    done = compare(grid, say=lambda said: say(f"     {said}"))
-    if done.failures:
-        raise InputError(f"{done.failures[0].name} failed: {done.failures[0]}")
-    return [*_result(recipe, done.table(), (page, runs / "compare.json")), ""]
+    place = one_place(recipe, _store(recipe, out), runs, say=say)
+    return Grid(recipe, tuple(blocks), (place,), _SEEDS, runs)
+
+
+def _train(grids: Sequence[Grid], say: Say) -> None:
+    """Train and test both tasks side by side, as far as there are cores."""
+    jobs = [job for grid in grids for job in grid.jobs() if result_of(job, "own") is None]
+    # What takes longest begins first.
+    jobs.sort(key=lambda job: job.recipe.model.fusion == BASELINE)
+    say(f"4/4  train and test: {len(jobs)} runs, {_WORKERS} side by side")
+    failures: list[Failure] = []
+
+    def done(job: Job, failure: Failure | None) -> None:
+        say(f"     {job.recipe.name} {job.name}: {failure or 'done'}")
+        failures.extend([failure] if failure is not None else [])
+
+    do_jobs(jobs, _WORKERS, done)
+    if failures:
+        raise InputError(f"{failures[0].name} failed: {failures[0]}")
 
 
 def _counted(report: BuildReport) -> str:
@@ -92,6 +124,8 @@ def _verify(store: Path) -> None:
         raise StoreDamaged(f"{store}: {'; '.join(map(str, problems))}. Delete it and build again.")
 
 
-def _result(recipe: Recipe, rows: str, paths: Sequence[Path]) -> list[str]:
-    task = model_task(recipe)
-    return ["", f"## {task}", "", rows, "", *(f"  {path}" for path in paths)]
+def _result(grid: Grid, out: Path) -> list[str]:
+    done = compare(grid, only_finished=True, say=lambda said: None)
+    paths = (_page(grid.recipe, out), grid.out / "compare.json")
+    lines = ["", f"## {model_task(grid.recipe)}", "", done.table(), ""]
+    return [*lines, *(f"  {path}" for path in paths), ""]

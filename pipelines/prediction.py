@@ -20,7 +20,8 @@ from pipelines.sources import fetch_client, make_providers
 from retrieval.asking.answers import MemoryBook
 from retrieval.asking.manner import Manner
 from retrieval.building.builder import RECORDINGS, make_fetcher
-from retrieval.building.gather import Gatherer, Seen
+from retrieval.building.cases import Seen
+from retrieval.building.gather import Gatherer
 from retrieval.building.reference import reference_ids
 from retrieval.features.maker import FeatureMaker
 from retrieval.settings import LOCAL_PROVIDERS, AskSettings
@@ -85,8 +86,8 @@ def predict_post(
     recipe = _with_trusted_providers(recipe, ask)
     predictor = load_run(run, task=_task(read_run(run), post), device=device)
     check_post(post, predictor.run.task)
-    photo = load_photo(image) if image is not None else None
     observer = Observer(recipe.observe)
+    photo = load_photo(image, observer.needs) if image is not None else None
     stored = retrieve(recipe, store, post, photo, observer)
     maker = FeatureMaker(recipe.observe, observer)
     media = None if photo is None else photo.media

@@ -20,7 +20,8 @@ from retrieval.sight.observe import Observer
 def make_providers(ask: AskSettings, observer: Observer) -> list[Provider]:
     """Return the providers that ``ask`` names, in its order.
 
-    The key of ``vision`` is read from the environment here, and handed to that provider alone.
+    The keys of ``vision`` and ``qdrant`` are read from the environment here, each handed to that
+    provider alone.
     Providers that ask the same host share its pace.
 
     Raises:
@@ -36,6 +37,8 @@ def make_providers(ask: AskSettings, observer: Observer) -> list[Provider]:
         "wikipedia": lambda: _wikipedia(ask, pace),
         "searxng": lambda: _searxng(ask, pace),
         "vision": lambda: _vision(ask, pace),
+        "lancedb": lambda: _lancedb(ask, observer),
+        "qdrant": lambda: _qdrant(ask, pace, observer),
     }
     return [makers[name]() for name in ask.providers]
 
@@ -95,6 +98,34 @@ def _vision(ask: AskSettings, pace: HostPace) -> Provider:
 
     key = os.environ.get(ask.vision.key_variable, "").strip()
     return vision_provider(ask.vision, key, _sender(ask, pace, "vision", ask.vision.endpoint))
+
+
+def _lancedb(ask: AskSettings, observer: Observer) -> Provider:
+    from retrieval.providers.kb import KbProvider
+
+    if not ask.lancedb.uri:
+        raise InputError(
+            "provider 'lancedb' needs a table. Write one with `ramie kb export DIR URI` and set "
+            "ask.lancedb.uri=URI."
+        )
+    try:
+        from retrieval.kb.lance_table import LanceTable
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"provider 'lancedb' needs {error.name}, which is not installed. Install the extra: "
+            "pip install '.[lancedb]'."
+        ) from error
+    table = LanceTable(ask.lancedb.uri, ask.lancedb.table)
+    return KbProvider(table, observer.encoder_fingerprint, "lancedb")
+
+
+def _qdrant(ask: AskSettings, pace: HostPace, observer: Observer) -> Provider:
+    from retrieval.providers.qdrant import qdrant_provider
+
+    settings = ask.qdrant
+    key = os.environ.get(settings.key_variable, "").strip()
+    sender = _sender(ask, pace, "qdrant", settings.address)
+    return qdrant_provider(settings, key, observer.encoder_fingerprint, sender)
 
 
 def _web(ask: AskSettings, pace: HostPace) -> Provider:

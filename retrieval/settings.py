@@ -7,9 +7,16 @@ marked ``MachinePath`` or ``exclude``d from the fingerprint, and are identified 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from cache.records import FeatureSet, Level, Modality
 
@@ -45,6 +52,15 @@ class DatasetSettings(Settings):
     legacy_objects: Path | None = None
 
 
+_DTYPES_OF: Final = {
+    "torch": ("float32", "bfloat16", "float16"),
+    "openvino": ("float32", "bfloat16"),
+    "onnxruntime": ("float32",),
+}
+# Settings that came later: as long as they are at their default, a manifest stays as it was.
+_LATER: Final = ("backend", "decode")
+
+
 class ObserveSettings(Settings):
     """What is seen in a post.
 
@@ -55,8 +71,13 @@ class ObserveSettings(Settings):
         max_regions: at most this many regions of a photo, best first.
         encoder: open_clip model name, ``local-dir:PATH``, or ``none`` (no embeddings).
         encoder_weights: open_clip ``pretrained`` tag or file; empty for ``local-dir:``.
-        dtype: of weights and arithmetic in detector and encoder.
-        batch_size: posts, crops or texts in one forward pass.
+        dtype: of weights and arithmetic in detector and encoder; ``float16`` is for CUDA.
+        batch_size: posts, crops or texts in one forward pass; 0 takes 8 on a CPU, and on CUDA
+            as many as half of the free memory holds.
+        backend: what computes the forward passes of detector and encoder. All but ``torch`` run on
+            the CPU, and their results deviate from it within a bound that is checked.
+        decode: ``scaled`` decodes a large JPEG at a half, a quarter or an eighth of its size where
+            the models read no more; regions are in pixels of the photo itself all the same.
         features: feature sets that the store gets beside what is always seen, for the systems
             that read them; a store may be given more of them later.
         parser: of ``parse``: ``chain`` (the head of each token is the one before it) or
@@ -69,11 +90,33 @@ class ObserveSettings(Settings):
     max_regions: int = Field(default=3, ge=0)
     encoder: str = "ViT-B-32"
     encoder_weights: str = "laion2b_s34b_b79k"
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    batch_size: int = Field(default=8, ge=1)
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    batch_size: int = Field(default=8, ge=0)
+    backend: Literal["torch", "openvino", "onnxruntime"] = "torch"
+    decode: Literal["full", "scaled"] = "full"
     features: tuple[FeatureSet, ...] = ()
     # By name alone: a path would run what a stranger's folder registers.
     parser: str = Field(default="chain", pattern=r"^(chain|spacy:[A-Za-z][A-Za-z0-9_]*)$")
+
+    @model_validator(mode="after")
+    def _can_be_computed(self) -> Self:
+        able = _DTYPES_OF[self.backend]
+        if self.dtype not in able:
+            raise ValueError(
+                f"backend {self.backend} computes in {' or '.join(able)}, not in {self.dtype}; "
+                "choose another dtype, or backend = 'torch'"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_later_defaults(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what older stores do not know, where it is as it was for them."""
+        told: dict[str, Any] = whole(self)
+        return {
+            name: value
+            for name, value in told.items()
+            if name not in _LATER or value != type(self).model_fields[name].default
+        }
 
 
 class PoliteSettings(Settings):
@@ -244,8 +287,64 @@ class VisionSettings(Settings):
     key_variable: str = Field(default="RAMIE_VISION_KEY", pattern=r"^RAMIE_[A-Z0-9_]*KEY$")
 
 
-LOCAL_PROVIDERS: Final = frozenset({"kb", "recorded"})
-"""Providers that answer from files at hand; all others reach out."""
+class LanceDbSettings(Settings):
+    """Provider ``lancedb``: a table that `ramie kb export` wrote.
+
+    Attributes:
+        uri: folder, or place in an object store (``s3://bucket/path``); a machine fact, for the
+            table says what is in it.
+        table: its name.
+    """
+
+    uri: str = ""
+    table: str = Field(default="documents", pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")
+
+
+class QdrantSettings(Settings):
+    """Provider ``qdrant``: a collection of a Qdrant server, with vectors of the recipe's encoder.
+
+    Attributes:
+        address: of the server, e.g. ``http://localhost:6333``.
+        collection: its name.
+        text_vector: name of the vectors of texts; empty where there are none.
+        image_vector: name of the vectors of images; empty where there are none.
+        min_score: what scores less is not found; None finds the nearest, however far.
+        key_variable: environment variable that holds the key, if the server wants one; the key
+            itself is nowhere else.
+    """
+
+    address: str = ""
+    collection: str = Field(default="documents", pattern=r"^[A-Za-z0-9_-]{1,255}$")
+    text_vector: str = Field(default="text", pattern=r"^[A-Za-z0-9_-]{0,255}$")
+    image_vector: str = Field(default="image", pattern=r"^[A-Za-z0-9_-]{0,255}$")
+    min_score: float | None = Field(default=None, ge=-1, le=1)
+    key_variable: str = Field(default="RAMIE_QDRANT_KEY", pattern=r"^RAMIE_[A-Z0-9_]*KEY$")
+
+
+class PriceSettings(Settings):
+    """What providers take for a thousand requests, for `ramie plan`: no answer depends on it.
+
+    Attributes:
+        currency: of all prices.
+        web: of provider ``web``; None where it is not known to cost anything.
+        wikipedia: of provider ``wikipedia``.
+        searxng: of provider ``searxng``.
+        vision: of provider ``vision``.
+    """
+
+    currency: str = Field(default="", max_length=20)
+    web: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    wikipedia: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    searxng: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    vision: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+
+
+LOCAL_PROVIDERS: Final = frozenset({"kb", "lancedb", "recorded"})
+"""Providers whose content does not change under a build; all others are live."""
+
+
+# As long as nobody asks them, a manifest stays as it was before they were known.
+_LATER_PROVIDERS: Final = ("lancedb", "qdrant")
 
 
 class AskSettings(Settings):
@@ -261,14 +360,18 @@ class AskSettings(Settings):
         wikipedia: of provider ``wikipedia``.
         searxng: of provider ``searxng``.
         vision: of provider ``vision``.
+        lancedb: of provider ``lancedb``.
+        qdrant: of provider ``qdrant``.
         fetch: of the pages and images that live providers name.
         polite: how live providers are asked; a machine fact.
+        prices: of a thousand requests, by provider; a machine fact, as bills are.
         ca_file: certificates to trust instead of the usual ones; a machine fact.
     """
 
-    providers: tuple[Literal["kb", "recorded", "web", "wikipedia", "searxng", "vision"], ...] = (
-        "kb",
-    )
+    providers: tuple[
+        Literal["kb", "lancedb", "recorded", "web", "wikipedia", "searxng", "vision", "qdrant"],
+        ...,
+    ] = ("kb",)
     hits_per_query: int = Field(default=20, ge=1)
     kb: Path | None = None
     imports: tuple[ImportSettings, ...] = ()
@@ -276,9 +379,20 @@ class AskSettings(Settings):
     wikipedia: WikipediaSettings = WikipediaSettings()
     searxng: SearxngSettings = SearxngSettings()
     vision: VisionSettings = VisionSettings()
+    lancedb: LanceDbSettings = LanceDbSettings()
+    qdrant: QdrantSettings = QdrantSettings()
     fetch: FetchSettings = FetchSettings()
     polite: PoliteSettings = PoliteSettings()
+    prices: PriceSettings = PriceSettings()
     ca_file: Path | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_providers_of_later(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what older stores do not know, where it is as it was for them."""
+        told: dict[str, Any] = whole(self)
+        fields = type(self).model_fields
+        later = {n for n in _LATER_PROVIDERS if getattr(self, n) == fields[n].default}
+        return {name: value for name, value in told.items() if name not in later}
 
 
 class NoiseSettings(Settings):
@@ -382,7 +496,8 @@ class BuildSettings(Settings):
     """All of it.
 
     Attributes:
-        shard_size: posts in one shard; an interruption loses at most one open shard.
+        shard_size: posts in one shard, which is written as a whole; an interruption loses what was
+            seen in those that were open (`retrieval.building.line`).
     """
 
     dataset: DatasetSettings

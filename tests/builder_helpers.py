@@ -75,6 +75,8 @@ class CountingObserver:
     fingerprint: str = "observer"
     encoder_fingerprint: str = "encoder"
     forward_seconds: float = 0.0
+    seconds: dict[str, float] = field(default_factory=dict)
+    needs: None = None
     observed: Counter[str] = field(default_factory=Counter)
     embedded: Counter[str] = field(default_factory=Counter)
     before: Callable[[str], None] = lambda what: None

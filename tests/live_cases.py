@@ -15,5 +15,6 @@ LIVE_CASES: Final[dict[str, Callable[[Path], AbstractContextManager[LiveCase]]]]
     "wikipedia": partial(replay_case, "wikipedia"),
     "searxng": partial(replay_case, "searxng"),
     "vision": partial(replay_case, "vision"),
+    "qdrant": partial(replay_case, "qdrant"),
     "web": web_case,
 }

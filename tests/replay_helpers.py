@@ -7,22 +7,25 @@ import os
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 import trustme
+from numpy.typing import NDArray
 from PIL import Image
 from tiny_vision import media, tiny_settings
 
 from cache.errors import ProviderUnavailable
-from cache.records import MODALITIES, Hit, Level, Query
-from pipelines.replay.corpus import UNKNOWN_WORD
+from cache.records import MODALITIES, Hit, Level, Query, Vector
+from pipelines.replay.corpus import DOCUMENTS, UNKNOWN_WORD
 from pipelines.replay.faults import Faults
 from pipelines.replay.http import VISION_KEY
 from pipelines.replay.script import Logged
 from pipelines.replay.server import ReplayServer
+from pipelines.replay.vectors import DIMENSION, ENCODER, vector_of
 from pipelines.sources import make_providers
 from retrieval.http.base import Judge, Request, Response
 from retrieval.providers.base import LiveProvider, Provider, is_live
@@ -93,15 +96,22 @@ def ask_settings(name: str, server: ReplayServer, ca_file: Path | None = None) -
             "wikipedia": {"endpoint": server.wikipedia_endpoint, "contact": "me@example.org"},
             "searxng": {"address": server.address},
             "vision": {"endpoint": server.vision_endpoint},
+            "qdrant": {"address": server.address, "min_score": 0.35},
             "ca_file": ca_file,
         }
     )
 
 
-def provider_of(ask: AskSettings) -> LiveProvider:
-    """Return the one provider that ``ask`` names, made as a build makes it."""
+def provider_of(ask: AskSettings, encoder: str = ENCODER) -> LiveProvider:
+    """Return the one provider that ``ask`` names, made as a build makes it.
+
+    ``encoder`` makes the vectors of who asks by vectors.
+    """
     os.environ[ask.vision.key_variable] = VISION_KEY
-    made: Provider = make_providers(ask, Observer(tiny_settings(None)))[0]
+    os.environ[ask.qdrant.key_variable] = VISION_KEY
+    observer = Observer(tiny_settings(None))
+    observer.encoder_fingerprint = encoder if ask.providers == ("qdrant",) else ""
+    made: Provider = make_providers(ask, observer)[0]
     assert is_live(made)
     return made
 
@@ -120,6 +130,24 @@ def photo_queries(photo: Photo, box: str = "2,3,30,20") -> list[Query]:
         for level, image_key, index in asked
         for modality in MODALITIES
     ]
+
+
+def vector_queries() -> list[Query]:
+    """Return what a sentence and a photo ask that are near four documents, 東京 among them."""
+    last = len(DOCUMENTS) - 1
+    text, image = (
+        _unit(sum((vector_of(number, side) for number in (3, 5, 8)), vector_of(last, side)))
+        for side in ("text", "image")
+    )
+    return [
+        *(replace(query, embedding=text) for query in sentence_queries()),
+        *(Query("image", side, image_key="0" * 64, embedding=image) for side in MODALITIES),
+    ]
+
+
+def _unit(vector: NDArray[Any]) -> Vector:
+    unit: Vector = (vector / np.linalg.norm(vector)).astype(np.float16).astype(np.float32)
+    return unit
 
 
 def flat_photo() -> Photo:
@@ -143,6 +171,10 @@ def replay_case(name: str, folder: Path) -> Iterator[LiveCase]:
         if name == "vision":
             queries = photo_queries(decode_image(media(1).data))
             yield LiveCase(server, make, queries, photo_queries(flat_photo())[0], unknown)
+        elif name == "qdrant":
+            far = np.random.default_rng(12345).normal(size=DIMENSION)
+            nothing = replace(unknown, embedding=_unit(far))
+            yield LiveCase(server, make, vector_queries(), nothing, Query("sentence", "text"))
         else:
             foreign = Query("image", "text", image_key="0" * 64)
             yield LiveCase(server, make, sentence_queries(), unknown, foreign)

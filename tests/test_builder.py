@@ -24,7 +24,8 @@ from cache.reading.parquet_reader import ParquetReader
 from cache.records import STREAMS
 from retrieval.asking.answers import MemoryBook
 from retrieval.building.builder import build_store
-from retrieval.building.gather import Gatherer, Seen
+from retrieval.building.cases import Seen
+from retrieval.building.gather import Gatherer
 from retrieval.building.hit_vectors import EncoderMismatch
 from retrieval.datasets import Dataset
 from retrieval.settings import ObserveSettings
@@ -81,7 +82,7 @@ def test_a_built_store_is_sound_and_holds_every_post_with_its_evidence(
     assert report.photo_problems == {"missing": 1, "not an image": 1}
     # Of 6 + 2 + 2 + 6 + 2 questions, those about the photo and the sentence of e3 are e0's.
     assert (report.asked, report.answered_from_recordings) == (6 + 2 + 2 + 2, 0)
-    assert set(report.seconds) == {"photos", "observe", "ask", "embed hits", "curate", "write"}
+    assert set(report.seconds) == {"decode", "embed", "ask", "curate", "write", "waiting"}
 
 
 def test_each_distinct_question_is_asked_once(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from cache.errors import InputError
 from pipelines import building
-from pipelines.config import PACKAGE, RECIPES, RightsSettings, load_recipe, recipe_names
+from pipelines.config import RightsSettings, load_recipe
+from pipelines.recipe_files import PACKAGE, RECIPES, recipe_names
 
 MINIMAL = '[dataset]\nreader = "jsonl"\ntask = "mner"\nroot = "posts"\n'
 

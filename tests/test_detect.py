@@ -256,7 +256,8 @@ def test_detecting_touches_neither_network_nor_home_nor_working_folder(
     ("library", "home"),
     [
         ("ultralytics", {"retrieval/sight/detect_yolo.py"}),
-        ("tantivy", {"retrieval/kb/index.py", "retrieval/kb/build.py"}),
+        ("tantivy", {"retrieval/kb/index.py"}),
+        ("faiss", {"retrieval/kb/faiss_lists.py"}),
     ],
 )
 def test_a_library_behind_a_seam_is_imported_by_its_own_file_only(

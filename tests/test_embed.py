@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,17 @@ def test_every_forward_pass_has_the_same_size() -> None:
         ([1, 2, 3, 4], 4),
         ([5, 0, 0, 0], 1),
     ]
+
+
+def test_batches_prepared_side_by_side_come_in_order() -> None:
+    def prepare(some: Sequence[int]) -> torch.Tensor:
+        # The first ones take longest.
+        time.sleep(0.02 / (1 + some[0]))
+        return torch.tensor([*some])
+
+    # Any device but the CPU has several batches prepared at a time.
+    batches = padded_batches(range(20), prepare, 2, torch.device("meta"))
+    assert [batch.tolist() for batch, _ in batches] == [[n, n + 1] for n in range(0, 20, 2)]
 
 
 def test_nothing_to_embed_gives_no_vectors(encoder: ClipEncoder) -> None:

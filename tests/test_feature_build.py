@@ -39,8 +39,9 @@ from retrieval.building.report import BuildReport
 from retrieval.datasets import Dataset
 from retrieval.features.maker import FeatureMaker
 from retrieval.settings import CurateSettings, ObserveSettings
-from retrieval.sight.embed import ClipEncoder, Look
+from retrieval.sight.embed import ClipEncoder
 from retrieval.sight.photos import decode_image
+from retrieval.sight.stages import Look
 
 
 @dataclass

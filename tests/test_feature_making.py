@@ -16,7 +16,8 @@ from cache.errors import InputError
 from cache.region_graph import REGION_RELATIONS, Box, region_graph, relations_of
 from retrieval.features.parses import load_parser, parser_source
 from retrieval.settings import ObserveSettings
-from retrieval.sight.embed import ClipEncoder, stages_of
+from retrieval.sight.embed import ClipEncoder
+from retrieval.sight.stages import stages_of
 
 SAMPLE = Path(__file__).parent.parent / "pipelines" / "sample" / "weights" / "encoder"
 PICTURES = [picture(seed, *size) for seed, size in enumerate([(90, 60), (64, 64), (30, 200)])]

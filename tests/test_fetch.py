@@ -36,7 +36,8 @@ from cache.keys import content_key
 from cache.recording.recordings import Recording, Recordings
 from cache.records import Dropped, Hit, Media, Observation, Post, Query
 from retrieval.asking.answers import MemoryBook
-from retrieval.building.gather import Gatherer, Seen, Unfinished
+from retrieval.building.cases import Seen, Unfinished
+from retrieval.building.gather import Gatherer
 from retrieval.fetching.fetch import Fetcher
 from retrieval.fetching.fetch_url import Fetched, Target
 from retrieval.fetching.kept_image import kept_copy

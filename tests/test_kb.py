@@ -11,8 +11,9 @@ from tiny_vision import encoded, tiny_settings, write_clip
 
 from cache.errors import InputError, ProviderUnavailable, StoreDamaged, StoreMismatch
 from cache.keys import content_key
-from retrieval.kb.documents import ProblemLog, join_passage, read_documents
+from retrieval.kb.documents import ProblemLog, join_passage
 from retrieval.kb.format import KbManifest, content_fingerprint
+from retrieval.kb.json_lines import read_documents
 from retrieval.kb.knowledge_base import Found, KnowledgeBase, Search, build_kb, open_kb
 from retrieval.settings import ObserveSettings
 from retrieval.sight.observe import Observer
@@ -219,23 +220,14 @@ def test_a_rebuild_replaces_the_old_one_and_a_failed_one_leaves_it(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("retrieval.kb.build.build_text_index", full)
-    with pytest.raises(InputError, match=r"No space left.*unchanged"):
-        build_kb(tmp_path / "raw", out, NONE)
+    with monkeypatch.context() as patched:
+        patched.setattr("retrieval.kb.finishing.build_text_index", full)
+        with pytest.raises(InputError, match=r"No space left.*unchanged"):
+            build_kb(tmp_path / "raw", out, NONE)
     assert by_words(out, "new") == ["n"]
+    # What was finished waits for the next build, and goes with it.
+    assert build_kb(tmp_path / "raw", out, NONE).resumed
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kb", "raw", "raw2"]
-
-
-def test_an_interruption_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("retrieval.kb.build.build_text_index", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        build_kb(write_folder(tmp_path / "raw"), tmp_path / "kb", NONE)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["raw"]
 
 
 def test_what_is_no_knowledge_base_is_not_overwritten(tmp_path: Path) -> None:
@@ -266,7 +258,7 @@ def test_a_missing_or_foreign_knowledge_base_is_named(base: Path, tmp_path: Path
     copy = tmp_path / "kb"
     shutil.copytree(base, copy)
     manifest = json.loads((copy / "manifest.json").read_text())
-    for change in ({"format": 2}, {"fingerprint": "0" * 64}, {"documents": "many"}):
+    for change in ({"format": 1}, {"fingerprint": "0" * 64}, {"documents": "many"}):
         (copy / "manifest.json").write_text(json.dumps({**manifest, **change}))
         with pytest.raises(StoreMismatch, match="ramie kb build"):
             open_kb(copy)

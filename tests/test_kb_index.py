@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tantivy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cache.errors import StoreDamaged
-from retrieval.kb.index import Ranked, TextIndex, build_text_index, fuse, rank_vectors
+from retrieval.kb.index import TextIndex, _analyzer, _schema, build_text_index
+from retrieval.kb.ranking import Ranked, fuse, rank_vectors
 
 WORDS = ("anna", "berlin", "cup", "dora", "emil", "fritz", "gustav")
 
@@ -59,6 +61,21 @@ def test_words_are_ranked_as_by_the_slow_formula(
 def test_equal_scores_come_in_the_order_of_rows(tmp_path: Path) -> None:
     index = index_of(tmp_path, ["same words"] * 300)
     assert [one.row for one in index.search("words", 7, with_image=False)] == list(range(7))
+
+
+def test_equal_scores_come_in_the_order_of_rows_whatever_the_segments_are(tmp_path: Path) -> None:
+    index = tantivy.Index(_schema(), path=str(tmp_path))
+    index.register_tokenizer("ramie", _analyzer())
+    writer = index.writer(heap_size=15_000_000, num_threads=1)
+    for rows in (range(150, 300), range(150)):
+        for row in rows:
+            writer.add_document(tantivy.Document(body="same words", image="1", row=row))
+        writer.commit()
+    writer.wait_merging_threads()
+    built = TextIndex(tmp_path)
+    assert built._searcher.num_segments == 2
+    found = built.search("words", 7, with_image=False)
+    assert [one.row for one in found] == list(range(7))
 
 
 def test_nothing_in_a_post_is_query_syntax(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_the_fingerprint_needs_no_model(settings: ObserveSettings) -> None:
     observer = Observer(settings)
     assert observer.fingerprint == Observer(settings).fingerprint
     assert observer.forward_seconds == 0
-    assert not {"_detector", "_encoder"} & set(vars(observer))
+    assert not {"_loaded_detector", "_loaded_encoder"} & set(vars(observer))
 
 
 def test_time_in_forward_passes_covers_detector_and_encoder(settings: ObserveSettings) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.config import RECIPES, load_recipe
+from pipelines.config import load_recipe
+from pipelines.recipe_files import RECIPES
 from pipelines.sample.cast import BadgeMint, cast_entities
 from pipelines.sample.names import Namer
 from pipelines.sample.pages import looks

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from pipelines.replay.http import VISION_KEY
 from pipelines.replay.server import ReplayServer
 from pipelines.sources import fetch_client, make_providers
 from retrieval.http.client import GuardedClient
-from retrieval.kb.knowledge_base import build_kb
+from retrieval.kb.knowledge_base import build_kb, open_kb
 from retrieval.providers.base import Provider, is_live
 from retrieval.settings import LOCAL_PROVIDERS, AskSettings
 from retrieval.sight.observe import Observer
@@ -41,7 +42,10 @@ print(*(name for name in sys.modules if name.startswith(("retrieval.http", "requ
 
 def made(name: str, **settings: object) -> Provider:
     ask = AskSettings.model_validate({"providers": (name,), **settings})
-    return make_providers(ask, Observer(tiny_settings(None)))[0]
+    observer = Observer(tiny_settings(None))
+    if name == "qdrant":  # which finds by vectors alone
+        observer.encoder_fingerprint = "e" * 64
+    return make_providers(ask, observer)[0]
 
 
 def test_a_store_from_files_at_hand_needs_no_http_code(tmp_path: Path) -> None:
@@ -72,9 +76,18 @@ def test_who_is_said_to_be_local_is_who_is_not_live(
         "imports": ({**given, "modality": "text"},),
         "wikipedia": {"contact": "me@example.org"},
         "searxng": {"address": "http://localhost:8888"},
+        "qdrant": {"address": "http://localhost:6333"},
+        "lancedb": {"uri": str(tmp_path / "lance")},
     }
+    if importlib.util.find_spec("lancedb"):
+        from retrieval.kb.lance_export import write_table
+
+        place = str(tmp_path / "lance")
+        write_table(open_kb(tmp_path / "kb"), place, "documents", lambda _: None)
     names = get_args(get_args(AskSettings.model_fields["providers"].annotation)[0])
     for name in names:
+        if name == "lancedb" and not importlib.util.find_spec("lancedb"):
+            continue
         assert is_live(made(name, **needed)) == (name not in LOCAL_PROVIDERS)
 
 
@@ -101,6 +114,8 @@ def test_providers_of_one_host_do_not_ask_it_faster_than_one_of_them_may() -> No
         ("vision", "RAMIE_VISION_KEY"),
         ("kb", "ask.kb=DIR"),
         ("recorded", r"ask\.imports"),
+        ("lancedb", r"ask\.lancedb\.uri"),
+        ("qdrant", r"ask\.qdrant\.address"),
     ],
 )
 def test_a_provider_that_lacks_something_says_which_setting(
@@ -150,3 +165,10 @@ def test_every_provider_and_each_of_its_settings_is_in_the_documentation() -> No
         annotation = fields[name].annotation if name in fields else None
         for setting in getattr(annotation, "model_fields", ()):
             assert f".{setting}`" in section, f"{name}: {setting}"
+
+
+def test_providers_of_later_are_in_no_manifest_of_stores_that_do_not_ask_them() -> None:
+    assert not {"lancedb", "qdrant"} & AskSettings().model_dump().keys()
+    asked = AskSettings.model_validate({"qdrant": {"collection": "mine"}})
+    assert asked.model_dump()["qdrant"]["collection"] == "mine"
+    assert AskSettings.model_validate(asked.model_dump()) == asked

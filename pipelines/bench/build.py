@@ -7,30 +7,34 @@ downloaded and every multiplication is done; the photos have the size that socia
 from __future__ import annotations
 
 import io
-import json
+import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from PIL import Image
 from tqdm import tqdm
 
 from cache.errors import InputError
 from cache.records import Post
+from pipelines.bench.figures import Figure
+from pipelines.bench.full_size import PHOTO_SIZE, random_detector, random_encoder
+from pipelines.bench.real_data import real_photos
 from pipelines.config import Recipe, load_recipe
 from pipelines.sample.world import WorldSize, generate_world
 from pipelines.sources import make_providers
 from retrieval.building.builder import build_store
 from retrieval.datasets import read_dataset
 from retrieval.kb.knowledge_base import build_kb
-from retrieval.sight.detect_yolo import quiet_ultralytics
 from retrieval.sight.observe import Observer
 from retrieval.sight.photos import decode_image
 
-_PHOTO_SIZE = (1200, 900)
+_RATIO: Final = 1.15
 
 
-def bench_build(posts: int = 60, seed: int = 0, recipe: Recipe | None = None) -> dict[str, float]:
+def bench_build(posts: int = 60, seed: int = 0, recipe: Recipe | None = None) -> list[Figure]:
     """Build a store with full-size models and compare wall time with bare forward passes.
 
     The models are loaded before the clock starts: that takes seconds whatever the number of posts.
@@ -41,11 +45,15 @@ def bench_build(posts: int = 60, seed: int = 0, recipe: Recipe | None = None) ->
         recipe: measure this recipe's data and models instead of the sample world's.
 
     Returns:
-        ``posts``, ``wall_s``, ``forward_s``, ``ratio`` and ``posts_per_s``; seconds by stage.
+        Wall time over that inside forward passes, posts a second, and shares of the wall time by
+        stage; stages overlap, so that shares may be more than 1 together.
+
+    Raises:
+        InputError: the recipe has no models.
     """
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        recipe = recipe or _full_size_recipe(folder, posts, seed)
+        recipe = recipe or full_size_recipe(folder, posts, seed)
         settings = recipe.build_settings()
         dataset = read_dataset(settings.dataset)
         observer = Observer(settings.observe)
@@ -63,26 +71,27 @@ def bench_build(posts: int = 60, seed: int = 0, recipe: Recipe | None = None) ->
         wall = time.perf_counter() - started
     if not report.forward_seconds:
         raise InputError("this recipe has neither detector nor encoder: nothing to compare with.")
-    return {
-        "posts": len(dataset.examples),
-        "photos": report.num_observed,
-        "wall_s": wall,
-        "forward_s": report.forward_seconds,
-        "ratio": wall / report.forward_seconds,
-        "posts_per_s": len(dataset.examples) / wall,
-        **{f"stage {name} s": seconds for name, seconds in report.seconds.items()},
-    }
+    number = len(dataset.examples)
+    photos = f"{min(len(dataset.photos), len(real_photos()))} of their photos real"
+    return [
+        Figure(f"building {number} posts, {photos}: posts a second", number / wall),
+        Figure("  wall over bare forward passes", wall / report.forward_seconds, _RATIO, "below"),
+        *(
+            Figure(f"  {name}, share of the wall time", share)
+            for name, share in report.shares.items()
+        ),
+    ]
 
 
-def _full_size_recipe(folder: Path, posts: int, seed: int) -> Recipe:
+def full_size_recipe(folder: Path, posts: int, seed: int) -> Recipe:
+    """Return a recipe with models of full size and random weights; ``folder`` gets its data."""
     world = folder / "world"
     third = max(posts // 3, 8)
     generate_world(seed, world, WorldSize(train=third, dev=third, test=third, noise=4))
-    for path in tqdm(sorted((world / "posts" / "photos").iterdir()), "enlarge", disable=None):
-        _enlarge(path)
+    _put_photos(sorted((world / "posts" / "photos").iterdir()))
     detector, encoder = folder / "detector.pt", folder / "encoder"
-    _random_detector(detector)
-    _random_encoder(encoder)
+    random_detector(detector)
+    random_encoder(encoder)
     recipe = load_recipe(
         "sample",
         [
@@ -99,30 +108,21 @@ def _full_size_recipe(folder: Path, posts: int, seed: int) -> Recipe:
     return recipe
 
 
+def _put_photos(paths: Sequence[Path]) -> None:
+    """Put real photos in the place of drawn ones, as many as there are; enlarge the others."""
+    real = real_photos()[: len(paths)]
+    for path, photo in zip(paths, real, strict=False):
+        shutil.copyfile(photo, path)
+    for path in tqdm(paths[len(real) :], "enlarge", disable=None):
+        _enlarge(path)
+
+
 def _enlarge(path: Path) -> None:
     with Image.open(path) as image:
-        large = image.convert("RGB").resize(_PHOTO_SIZE)
+        large = image.convert("RGB").resize(PHOTO_SIZE)
     data = io.BytesIO()
     large.save(data, "JPEG", quality=85)
     path.write_bytes(data.getvalue())
-
-
-def _random_detector(path: Path) -> None:
-    with quiet_ultralytics():
-        from ultralytics import YOLO
-
-        YOLO("yolov8n.yaml", verbose=False).save(path)
-
-
-def _random_encoder(folder: Path) -> None:
-    import open_clip
-    from safetensors.torch import save_file
-
-    model = open_clip.create_model("ViT-B-32")
-    folder.mkdir()
-    config = {"model_cfg": open_clip.get_model_config("ViT-B-32"), "preprocess_cfg": {}}
-    (folder / "open_clip_config.json").write_text(json.dumps(config))
-    save_file(model.state_dict(), folder / "open_clip_model.safetensors")
 
 
 def _warm_up(observer: Observer) -> None:

@@ -24,7 +24,8 @@ from retrieval.curation.dedup_text import words
 from retrieval.curation.filters import drop_post_texts
 from retrieval.curation.leaks import FEWEST_WORDS, LeakGuard, drop_leaks
 from retrieval.datasets import read_dataset
-from retrieval.kb.documents import ProblemLog, read_documents
+from retrieval.kb.json_lines import read_documents
+from retrieval.kb.problems import ProblemLog
 from retrieval.providers.recorded import RecordedProvider
 from retrieval.settings import DatasetSettings, ImportSettings, LeakSettings
 

@@ -19,7 +19,8 @@ from pipelines.bench.real_data import real_data
 from pipelines.sample.noise import WORDED_KINDS
 from pipelines.sample.world import WorldSize, generate_world
 from retrieval.curation.noise import drop_noise
-from retrieval.kb.documents import ProblemLog, read_documents
+from retrieval.kb.json_lines import read_documents
+from retrieval.kb.problems import ProblemLog
 from retrieval.settings import NoiseSettings
 
 _SIZE: Final = WorldSize(train=60, dev=8, test=60, noise=80)

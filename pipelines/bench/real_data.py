@@ -16,3 +16,17 @@ def real_data() -> Path:
     """
     beside = Path(__file__).resolve().parents[3] / "shared"
     return Path(os.environ.get(VARIABLE, str(beside)))
+
+
+def real_photos() -> list[Path]:
+    """Return the real photos at hand, those of posts before those of news; none where none are."""
+    data = real_data() / "data"
+    posts, news = data / "mnre_photos" / "img_org", data / "news_kb" / "images"
+    kinds = (".jpg", ".jpeg", ".png")
+    return [
+        path
+        for folder in (posts, news)
+        if folder.is_dir()
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in kinds
+    ]

@@ -15,12 +15,17 @@ from urllib.parse import parse_qsl, urlsplit
 from pipelines.replay import corpus
 from pipelines.replay.faults import GARBAGE
 from pipelines.replay.script import Logged, Script
+from pipelines.replay.vectors import qdrant
 
 VISION_KEY: Final = "replay-key-not-secret"
-"""The key that is taken as valid."""
+"""The key that is taken as valid, by Vision and by Qdrant."""
 
 # A trap: each of the APIs would mean by it that nothing was found, were it not for the status.
-_EMPTY: Final = b'{"batchcomplete": true, "results": [], "responses": [{}]}'
+_EMPTY: Final = (
+    b'{"batchcomplete": true, "results": [], "responses": [{}],'
+    b' "result": {"points": []}, "status": "ok"}'
+)
+_QDRANT: Final = "/collections/documents/points/query"
 _JSON: Final = "application/json; charset=utf-8"
 _HTML: Final = "text/html; charset=utf-8"
 _IDLE_S: Final = 30.0
@@ -92,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._respond()
 
     def do_POST(self) -> None:
-        """Answer Google Vision."""
+        """Answer Google Vision or Qdrant."""
         self._body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         self._respond()
 
@@ -133,6 +138,8 @@ class _Handler(BaseHTTPRequestHandler):
             return f"searxng:{params.get('categories', '')}:{params.get('q', '')}"
         if path == "/v1/images:annotate":
             return f"vision:{hashlib.sha256(self._body).hexdigest()}"
+        if path == _QDRANT:
+            return f"qdrant:{hashlib.sha256(self._body).hexdigest()}"
         return ""
 
     def _answer(self) -> tuple[int, bytes]:
@@ -143,6 +150,10 @@ class _Handler(BaseHTTPRequestHandler):
             if self._params.get("format") != "json":
                 return 403, b"{}"
             return 200, corpus.searxng(self._params, address)
+        if self._path == _QDRANT:
+            if self.headers.get("api-key") != VISION_KEY:
+                return 401, b"Invalid API key or JWT"
+            return qdrant(self._body, address)
         if self.headers.get("X-Goog-Api-Key") != VISION_KEY:
             return 400, b'{"error": {"code": 400, "message": "API key not valid."}}'
         return 200, corpus.vision(self._body, address)

@@ -1,4 +1,4 @@
-"""A server on this machine that answers as MediaWiki, SearXNG and Google Vision do.
+"""A server on this machine that answers as MediaWiki, SearXNG, Google Vision and Qdrant do.
 
 Tests and benchmarks ask it in place of the world: it knows a small made-up web, serves the pages
 and images of it, misbehaves as told, and remembers every request. ``python -m pipelines.replay``
@@ -24,7 +24,7 @@ class ReplayServer(Closing):
     """Serves from the start to `close`; a context manager.
 
     Attributes:
-        address: scheme, host and port; for ``ask.searxng.address``.
+        address: scheme, host and port; for ``ask.searxng.address`` and ``ask.qdrant.address``.
     """
 
     def __init__(

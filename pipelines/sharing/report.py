@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from pipelines.sharing.agreed import Travelled
+if TYPE_CHECKING:
+    from pipelines.sharing.agreed import Travelled
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:

@@ -1,17 +1,22 @@
-"""``ramie bench``: how fast building, reading and training are, and what evidence is worth."""
+"""``ramie bench``: how efficient retrieval is, how fast all else, and what evidence is worth."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from pipelines.options import add_json, note, print_result
 
-HELP = "measure building, reading, training (ratios within one run) and evidence"
-EXAMPLE = "ramie bench evidence --only texts --only images"
-PARTS = ("build", "read", "train")
+HELP = "measure retrieval, reading, training (ratios within one run) and evidence"
+EXAMPLE = "ramie bench build scale --quick"
+_EFFICIENCY: Final = (
+    *("starting", "build", "observing", "downloading", "searching", "engines"),
+    *("curation", "scale"),
+)
+_OTHERS: Final = ("read", "train", "evidence", "store")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,8 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "part",
         nargs="*",
         metavar="PART",
-        help=f"any of {', '.join(PARTS)} (default: these), evidence (takes half an hour), "
-        "store (takes a quarter of an hour)",
+        help=f"any of {', '.join(_EFFICIENCY)} (default: these, hours; with --quick minutes; a "
+        "table of what was asked ends them), read, train, evidence (takes half an hour), store "
+        "(takes a quarter of an hour)",
     )
     parser.add_argument(
         "--only",
@@ -29,10 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="WHAT",
         help="evidence: texts, images, noise, consistency, leaks, storage, speed, asking or "
-        "robustness; store: writing, reading, loader, cold, verify, open, scale, building, "
-        "size or sharing; train: step, padding, ddp, or with other lengths of texts names or "
-        "long (default: the first three); "
-        "repeatable (default: all)",
+        "robustness; observing: backends, loop or decoding; store: writing, reading, loader, "
+        "cold, verify, open, scale, building, size or sharing; train: step, padding, ddp, or with "
+        "other lengths of texts names or long (default: the first three); repeatable (default: "
+        "all)",
     )
     parser.add_argument(
         "--work",
@@ -40,12 +46,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Path("data/bench"),
         metavar="DIR",
         help="evidence: folder for what takes long; finished work in it is taken as it is; "
-        "store: folder, on a disk, for what is removed afterwards",
+        "store, searching, scale: folder, on a disk, for what is removed afterwards; downloading: "
+        "img2dataset is looked for in it",
     )
     parser.add_argument(
         "--posts",
         type=int,
-        help="posts to build (60), to read, or of the store (20000); train: of a batch (16)",
+        help="posts to build (60), to observe (48), to download (1000), to spread over workers "
+        "(240), documents to search (1000000), posts to curate, to read, or of the store (20000); "
+        "train: of a batch (16)",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="smallest sizes, to see that all of it runs here; the figures then mean little",
+    )
+    parser.add_argument(
+        "--sizes",
+        type=_numbers,
+        default=(),
+        metavar="N,N,...",
+        help="scale: posts of the builds whose growth is measured (1000,3000,10000,30000,100000)",
     )
     parser.add_argument("--seed", type=int, help="of what is made up (0; evidence: 21 to 23)")
     parser.add_argument(
@@ -55,7 +76,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(twitter2017-recorded)",
     )
     parser.add_argument(
-        "--store", type=Path, metavar="DIR", help="train: the store (default: data/stores/NAME)"
+        "--store",
+        type=Path,
+        metavar="DIR",
+        help="train: the store (default: data/stores/NAME); starting: the store that is verified "
+        "(default: data/stores/sample)",
     )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--out", type=Path, metavar="FILE", help="also write the JSON to FILE")
@@ -64,41 +89,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure, and print a table of every figure."""
-    measure = {
-        "build": _build,
-        "read": _read,
-        "train": _train,
-        "evidence": _evidence,
-        "store": _store,
-    }
-    unknown = sorted(set(options.part) - set(measure))
+    others = {"read": _read, "train": _train, "evidence": _evidence, "store": _store}
+    unknown = sorted(set(options.part) - {*_EFFICIENCY, *others})
     if unknown:
-        note(f"ramie bench: unknown part {unknown[0]!r}; known are {', '.join(measure)}.")
+        known = ", ".join((*_EFFICIENCY, *others))
+        note(f"ramie bench: unknown part {unknown[0]!r}; known are {known}.")
         return 2
-    result: dict[str, Mapping[str, object]] = {}
-    for part in options.part or PARTS:
-        note(f"measuring {part} ...")
-        result[part] = measure[part](options)
+    result: dict[str, object] = {}
+    parts = options.part or _EFFICIENCY
+    for part in parts:
+        if part in others:
+            note(f"measuring {part} ...")
+            result[part] = others[part](options)
+    if efficiency := [part for part in parts if part in _EFFICIENCY]:
+        result |= _measure(efficiency, options)
     if options.out:
         options.out.write_text(json.dumps(result, indent=1) + "\n")
-    lines = [
-        f"{part:<6} {name:<32} {value:,.2f}"
-        if isinstance(value, float)
-        else f"{part:<6} {name:<32} {value}"
-        for part, figures in result.items()
-        if part not in ("evidence", "store", "train")  # their rows were printed as they came
-        for name, value in figures.items()
-    ]
-    print_result(result, "\n".join(lines), options.json)
+    # All other rows were printed as they came.
+    lines = [f"read   {name:<32} {value:,.2f}" for name, value in _figures(result.get("read"))]
+    if lines or options.json:
+        print_result(result, "\n".join(lines), options.json)
     return 0
 
 
-def _build(options: argparse.Namespace) -> Mapping[str, object]:
-    from pipelines.bench.build import bench_build
-    from pipelines.config import load_recipe
+def _figures(read: object) -> Iterable[tuple[str, float]]:
+    return read.items() if isinstance(read, Mapping) else ()
 
-    recipe = load_recipe(options.recipe, options.set) if options.recipe else None
-    return bench_build(options.posts or 60, options.seed or 0, recipe)
+
+def _numbers(text: str) -> tuple[int, ...]:
+    numbers = tuple(int(one) for one in text.split(","))
+    if min(numbers) < 1:
+        raise ValueError
+    return numbers
+
+
+def _measure(parts: Sequence[str], options: argparse.Namespace) -> dict[str, object]:
+    from pipelines.bench.efficiency import Options, bench_efficiency
+
+    asked = Options(
+        work=options.work,
+        quick=options.quick,
+        seed=options.seed or 0,
+        posts=options.posts,
+        only=tuple(options.only),
+        sizes=options.sizes,
+        store=options.store or Path("data/stores/sample"),
+        recipe=options.recipe,
+        overrides=tuple(options.set),
+    )
+    return bench_efficiency(parts, asked, note if options.json else print)
 
 
 def _read(options: argparse.Namespace) -> Mapping[str, object]:

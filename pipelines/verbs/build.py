@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pipelines.options import add_recipe, print_result, read_recipe
+from pipelines.options import add_recipe, note, print_result, read_recipe
 
 if TYPE_CHECKING:
     from retrieval.building.report import BuildReport
@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-minutes", metavar="M", help="ask live providers nothing later than after M minutes"
     )
+    _add_engine(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -57,18 +58,59 @@ def run(options: argparse.Namespace) -> int:
     for name in ("max_queries", "max_minutes"):
         if getattr(options, name) is not None:
             options.set.append(f"ask.polite.{name}={getattr(options, name)}")
+    if options.engine != "ray" and (stray := _given(options)):
+        note(f"ramie build: {next(iter(stray))} is for a cluster; say --engine ray, too.")
+        return 2
     recipe, store = read_recipe(options)
     # After the recipe was found right: what follows loads models.
     from pipelines.building import build_recipe
     from retrieval.asking.manner import AskingOptions
+    from retrieval.engines.ray_engine import RayOptions
 
     asking = AskingOptions(options.offline, options.refresh, options.recurate, options.part)
-    report = build_recipe(recipe, store, asking=asking)
+    given = {name: getattr(options, name) for name in _given(options).values()}
+    ray = RayOptions(**given) if options.engine == "ray" else None
+    report = build_recipe(recipe, store, asking=asking, ray=ray)
     text = _text(str(store), report)
     if options.part is not None:
         text += "\nthe posts of the other parts are unfinished until `ramie merge` has all parts"
     print_result({"store": str(store), **report.as_json()}, text, options.json)
     return 1 if report.unfinished else 0
+
+
+def _add_engine(parser: argparse.ArgumentParser) -> None:
+    """Add where posts are looked at; none of it changes the store."""
+    group = parser.add_argument_group("where models look at posts (no byte of the store changes)")
+    group.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="local: this machine (default); ray: a Ray cluster, by Ray Data (extra [ray])",
+    )
+    group.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        help="of a cluster that runs, or auto; without it, one is started on this machine",
+    )
+    group.add_argument(
+        "--workers", type=int, metavar="N", help="processes that look (default: what has room)"
+    )
+    group.add_argument("--cpus", type=float, metavar="C", help="that each of them takes (1)")
+    group.add_argument(
+        "--gpus", type=float, metavar="G", help="that each takes; 0.5 puts two on one GPU (0)"
+    )
+    group.add_argument(
+        "--ship-photos",
+        action="store_true",
+        default=None,
+        help="send photos to the nodes; otherwise they read them under the same paths as here",
+    )
+
+
+def _given(options: argparse.Namespace) -> dict[str, str]:
+    """Return the attribute of each option for a cluster that was given."""
+    names = ("address", "workers", "cpus", "gpus", "ship_photos")
+    return {f"--{n.replace('_', '-')}": n for n in names if getattr(options, n) is not None}
 
 
 def _days(text: str) -> float:
@@ -114,8 +156,8 @@ def _text(store: str, report: BuildReport) -> str:
         *(f"  photo {reason}: {count}" for reason, count in report.photo_problems.items()),
     ]
     if report.seconds:
-        shares = ", ".join(f"{name} {value:.1f}" for name, value in report.seconds.items())
-        lines.append(f"  seconds: {shares}; in forward passes {report.forward_seconds:.1f}")
+        shares = ", ".join(f"{name} {value:.0%}" for name, value in report.shares.items())
+        lines.append(f"  where the time went (stages overlap): {shares}")
     if report.outdated:
         lines.append(f"  {report.outdated} older answers could not be renewed and are kept")
     for post in report.unfinished[:_SHOWN]:

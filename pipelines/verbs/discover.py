@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pipelines.config import RecipeError
 from pipelines.options import add_device, add_recipe, note, print_result, read_recipe
+from pipelines.recipe_files import RecipeError
 
 HELP = "find relations without labels or with few: SelfORE, HiURE, MetaSRE; resumes"
 EXAMPLE = "ramie discover sample-relations --method selfore,hiure --evidence on,off --seeds 3"

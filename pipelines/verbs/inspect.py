@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cache import open_store
-
 HELP = "write one HTML page with posts, photos, kept and dropped evidence"
 EXAMPLE = "ramie inspect data/stores/sample --html sample.html --limit 20"
 
@@ -22,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the page and print its path."""
+    from cache import open_store
     from pipelines.page.page import write_page
 
     page = options.html or Path(f"{options.store.name}.html")

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pydantic import JsonValue
-
 from pipelines.options import add_json, print_result
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
+
     from cache.operations.merge import MergeReport
 
 HELP = "make one store of several: parts of one build, or stores of different builds"

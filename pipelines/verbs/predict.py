@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cache.errors import InputError
-from cache.records import Post, Span
 from pipelines.options import add_run, print_result
+
+if TYPE_CHECKING:
+    from cache.records import Post, Span
 
 HELP = "find the entities of a new post, or the relation between two mentions, with the evidence"
 EXAMPLE = 'ramie predict runs/sample --text "Meet me at Velora today" --image photo.jpg'
@@ -49,6 +52,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _post(options: argparse.Namespace) -> Post:
+    from cache.records import Post
     from pipelines.words import split_words
 
     tokens = split_words(options.text)
@@ -62,6 +66,8 @@ def _post(options: argparse.Namespace) -> Post:
 
 
 def _span(options: argparse.Namespace, end: str, num_tokens: int) -> Span | None:
+    from cache.records import Span
+
     text: str | None = getattr(options, end)
     if text is None:
         return None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pipelines.config import RecipeError
 from pipelines.options import add_json, print_result
+from pipelines.recipe_files import RecipeError
 from pipelines.sharing.report import add_common, as_json, as_text
 
 HELP = "fetch a store: from a folder, s3://, https://, or what else fsspec knows"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pipelines.config import RecipeError
 from pipelines.options import add_json, print_result
-from pipelines.sharing.agreed import Travelled
+from pipelines.recipe_files import RecipeError
 from pipelines.sharing.report import add_common, as_json, as_text
+
+if TYPE_CHECKING:
+    from pipelines.sharing.agreed import Travelled
 
 HELP = "hand a store on: to a folder, s3://, or what else fsspec knows"
 EXAMPLE = "ramie push data/stores/sample s3://team/sample"

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cache import InputError, StoreDamaged, VerifyReport, read_manifest, verify_store
-from cache.checking.verify_bytes import verify_bytes
+from cache.errors import InputError, StoreDamaged
 from pipelines.options import add_overrides, note, print_result
 
 if TYPE_CHECKING:
     from cache.checking.copies import Copy
     from cache.checking.repair import RepairReport
+    from cache.checking.verify import VerifyReport
     from cache.checking.verify_findings import Look
 
 HELP = "check every byte of a store against its manifest; --repair mends it"
@@ -56,12 +57,17 @@ def run(options: argparse.Namespace) -> int:
     """Print what was checked, and each problem with its consequence; 1 where there is one."""
     if not options.repair and (options.copies or options.recipe or options.set):
         raise InputError("--from, --recipe and --set tell how to repair. Add --repair.")
+    _spare_pandas()
+    from cache import read_manifest, verify_store
+
     repaired = _repair(options) if options.repair else None
     # A store of another version is not damaged: it says what to do with it.
     with suppress(StoreDamaged):
         read_manifest(options.store)
     look = _look()
     if options.bytes:
+        from cache.checking.verify_bytes import verify_bytes
+
         report = verify_bytes(options.store, progress=True)
     else:
         report = verify_store(options.store, look=look, progress=True)
@@ -83,6 +89,31 @@ def run(options: argparse.Namespace) -> int:
     return 1 if report.problems else 0
 
 
+def _spare_pandas() -> None:
+    """Import pyarrow without pandas, which it looks for at its first array: a third of a second.
+
+    It looks again where somebody wants a data frame. A process that has either is left as it is.
+    """
+    if "pyarrow" in sys.modules or "pandas" in sys.modules:
+        return
+    absent = _Absent()
+    sys.meta_path.insert(0, absent)
+    try:
+        import pyarrow
+
+        pyarrow.array([0])
+    finally:
+        sys.meta_path.remove(absent)
+
+
+class _Absent:
+    """Says that pandas is not installed."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError("not needed here", name=name)
+
+
 def _look() -> Look | None:
     """Return what looks at the headers of images; None without Pillow."""
     try:
@@ -93,6 +124,7 @@ def _look() -> Look | None:
 
 
 def _repair(options: argparse.Namespace) -> RepairReport:
+    from cache import verify_store
     from cache.checking.repair import repair_store
 
     copies = [_copy(place) for place in options.copies]

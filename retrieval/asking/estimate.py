@@ -135,7 +135,7 @@ def _of_provider(
     seconds_between: float,
 ) -> Questions:
     missing = [query for key, query in queries.items() if key not in recorded]
-    requests = _num_requests(provider, [*missing, *possible])
+    requests = num_requests(provider, [*missing, *possible])
     live = is_live(provider)
     return Questions(
         provider.name,
@@ -148,8 +148,8 @@ def _of_provider(
     )
 
 
-def _num_requests(provider: Provider, queries: Sequence[Query]) -> int:
-    """Return how many requests ask the distinct ``queries``."""
+def num_requests(provider: Provider, queries: Sequence[Query]) -> int:
+    """Return how many requests ask the distinct ``queries``; one may ask for texts and images."""
     if not (is_live(provider) and provider.answers_both):
         return len(queries)
     return len({(one.level, one.text, one.image_key, one.image_name) for one in queries})

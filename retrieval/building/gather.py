@@ -1,24 +1,25 @@
-"""From observed posts to their evidence: ask, read the answers, embed them, curate.
+"""From observed posts to their evidence: ask, fetch, embed, curate.
 
-The builder does it shard by shard, ``ramie predict`` for one new post: by the same code.
+The builder does it batch by batch, ``ramie predict`` for one new post: by the same code.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
 from cache.errors import ProviderUnavailable
 from cache.keys import fingerprint
-from cache.records import Dropped, Evidence, Hit, Media, Observation, Post, Query
+from cache.records import Hit, Media, Post, Query
 from retrieval.asking.answers import AnswerBook, Asker
 from retrieval.asking.manner import Manner
 from retrieval.asking.queries import make_queries
-from retrieval.building.hit_vectors import Encoder, EncoderMismatch, HitVectors
+from retrieval.building.cases import Case, Gathered, Seen, Unfinished
+from retrieval.building.hit_vectors import Encoder, HitVectors
 from retrieval.building.recent_media import RecentMedia
 from retrieval.building.stopwatch import Stopwatch
 from retrieval.curation.calibration import FEWEST
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from retrieval.fetching.fetch import Fetcher
     from retrieval.fetching.live_hits import LiveHits
 
-_log = logging.getLogger(__name__)
-
 
 class EvidenceEncoder(Encoder, Protocol):
     """An encoder that says what makes its vectors comparable."""
@@ -46,89 +45,15 @@ class EvidenceEncoder(Encoder, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """An observed post and the bytes of its photo, None without a usable one."""
-
-    observation: Observation
-    photo: Media | None = None
-
-    @property
-    def example_id(self) -> str:
-        """Id of the post."""
-        return self.observation.post.example_id
-
-
-@dataclass(frozen=True, slots=True)
-class Unfinished:
-    """A post that this run could not finish; the next one tries again.
-
-    Attributes:
-        example_id: of the post.
-        reason: what went wrong, for people.
-        unavailable: True if a provider could not be asked, False if the post itself failed.
-    """
-
-    example_id: str
-    reason: str
-    unavailable: bool
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Gathered:
-    """What was found for one post.
-
-    Attributes:
-        evidence: kept, in the order of the streams.
-        dropped: the rest, with step and reason.
-        media: the images of the evidence, and the photo of the post.
-    """
-
-    evidence: tuple[Evidence, ...]
-    dropped: tuple[Dropped, ...]
-    media: tuple[Media, ...]
-
-
-@dataclass(slots=True, eq=False)
-class _Case:
-    """One post on its way."""
-
-    seen: Seen
-    found: list[tuple[Query, Hit]] = field(default_factory=list)
-    dropped: list[Dropped] = field(default_factory=list)
-    failure: Unfinished | None = None
-
-    @property
-    def hits(self) -> list[Hit]:
-        return [] if self.failure else [hit for _, hit in self.found]
-
-    def resolve(self, step: Callable[[Hit], Hit | Dropped]) -> None:
-        """Replace each hit by what ``step`` makes of it, or drop it."""
-        resolved = [(query, step(hit)) for query, hit in self.found]
-        self.found = [(query, one) for query, one in resolved if isinstance(one, Hit)]
-        self.dropped = [one for _, one in resolved if isinstance(one, Dropped)]
-
-    def attempt(self, step: Callable[[_Case], None]) -> None:
-        """Run ``step`` on this post; whatever it raises concerns this post alone.
-
-        Raises:
-            EncoderMismatch: concerns every post, so the build must stop.
-        """
-        name = self.seen.example_id
-        try:
-            if self.failure is None:
-                step(self)
-        except ProviderUnavailable as problem:
-            self.failure = Unfinished(name, str(problem), unavailable=True)
-        except EncoderMismatch:
-            raise
-        except Exception as error:  # one example; recorded with its id, the others go on
-            _log.exception("post %s could not be finished", name)
-            self.failure = Unfinished(name, f"{type(error).__name__}: {error}", unavailable=False)
+class Stopped(Exception):
+    """Asking or fetching ended early, because `Gatherer.stop` was called."""
 
 
 class Gatherer:
-    """Finds the evidence of posts; see `gather`.
+    """Finds the evidence of posts: by `gather`, or by the stages that it is made of.
+
+    Each stage may run in a thread of its own, on one batch at a time, if every batch goes through
+    `ask`, `fetch`, `embed` and `curate` in this order.
 
     Attributes:
         asker: asks, and counts.
@@ -150,9 +75,14 @@ class Gatherer:
 
         What live providers name by URL is fetched by ``fetcher``; without one it is not.
         """
-        self.asker = Asker(providers, book, hits_per_query, manner)
+        manner = manner or Manner()
+        self._stopped = threading.Event()
+        self._progress = manner.progress
+        asking = replace(manner, progress=self._after_question)
+        self.asker = Asker(providers, book, hits_per_query, asking)
         self.watch = Stopwatch()
         self._book = book
+        self._fetcher = fetcher
         self._live: LiveHits | None = None
         if fetcher is not None:
             from retrieval.fetching.live_hits import LiveHits
@@ -172,9 +102,7 @@ class Gatherer:
         Raises:
             EncoderMismatch: a provider's embeddings are of another encoder than the posts'.
         """
-        cases = self._find(posts)
-        with self.watch.stage("curate"):
-            return [self._finish(case) for case in cases]
+        return self.curate(self._find(posts))
 
     def gather_one(self, seen: Seen) -> Gathered:
         """Return what was found for one post.
@@ -191,8 +119,67 @@ class Gatherer:
             raise RuntimeError(f"{found.example_id}: {found.reason}")
         return found
 
+    def ask(self, posts: Sequence[Seen]) -> list[Case]:
+        """Return ``posts`` with the hits in the answers to their questions.
+
+        Raises:
+            Stopped: not all questions were asked; what was answered is recorded.
+        """
+        cases = [Case(seen) for seen in posts]
+        queries: dict[Case, list[Query]] = {}
+        with self.watch.stage("ask"):
+            for case in cases:
+                case.attempt(lambda c: queries.update({c: _queries(c.seen)}))
+            self.asker.ask(list(chain.from_iterable(queries.values())))
+            for case in cases:
+                case.attempt(lambda c: c.found.extend(self._read_answers(queries[c])))
+        return cases
+
+    def fetch(self, cases: Sequence[Case]) -> None:
+        """Get the pages and images that hits name.
+
+        Raises:
+            Stopped: not all of them; what was fetched is recorded.
+        """
+        if self._live is not None:
+            live = self._live
+            with self.watch.stage("fetch"):
+                live.fetch(hit for case in cases for hit in case.hits)
+                self._check_stopped()
+                for case in cases:
+                    case.attempt(lambda c: c.resolve(live.resolve))
+        with self.watch.stage("ask"):
+            self.asker.fetch_media(hit for case in cases for hit in case.hits)
+            for case in cases:
+                case.attempt(self._check_media)
+
+    def embed(self, cases: Sequence[Case]) -> None:
+        """Record an embedding of every hit that comes without one, where there can be one."""
+        with self.watch.stage("embed"):
+            self._vectors.embed([hit for case in cases for hit in case.hits])
+
+    def lacks_embeddings(self, cases: Sequence[Case]) -> bool:
+        """Return whether `embed` would use the models."""
+        return self._vectors.lacks([hit for case in cases for hit in case.hits])
+
+    def curate(self, cases: Sequence[Case]) -> list[Gathered | Unfinished]:
+        """Return what is kept for each of ``cases``, in their order.
+
+        Raises:
+            EncoderMismatch: as `gather`.
+        """
+        with self.watch.stage("curate"):
+            self._show(cases)
+            return [self._finish(case) for case in cases]
+
+    def stop(self) -> None:
+        """Ask and fetch nothing further; what is under way raises `Stopped` soon."""
+        self._stopped.set()
+        if self._fetcher is not None:
+            self._fetcher.stopped.set()
+
     def look_around(self, posts: Iterable[Post], reference: Sequence[Seen]) -> None:
-        """Learn what curation knows beside a post; before the first call of `gather`.
+        """Learn what curation knows beside a post; before the first call of `curate`.
 
         Args:
             posts: the whole data set, to know copies of it.
@@ -206,6 +193,7 @@ class Gatherer:
         cases = [case for case in everyone if case.failure is None]
         self._left_out = [case.seen for case in everyone if case.failure is not None]
         with self.watch.stage("curate"):
+            self._show(everyone)
             around = replace(self._around, guard=LeakGuard(posts))
             known = [(case.seen.observation, self._fitting(case, around)) for case in cases]
             if len(known) <= FEWEST:
@@ -227,47 +215,34 @@ class Gatherer:
                 return True
         return False
 
-    def _fitting(self, case: _Case, around: Surroundings) -> list[Hit]:
-        hits = [self._vectors.attach(hit, query) for query, hit in case.found]
-        return drop_unfit(case.seen.observation, hits, self._settings, around)[0]
-
-    def _find(self, posts: Sequence[Seen]) -> list[_Case]:
+    def _find(self, posts: Sequence[Seen]) -> list[Case]:
         """Return what was found for each of ``posts``, with embeddings to be had."""
-        self._photos = {seen.photo.key: seen.photo for seen in posts if seen.photo is not None}
-        cases = [_Case(seen) for seen in posts]
-        with self.watch.stage("ask"):
-            self._ask(cases)
-        if self._live is not None:
-            with self.watch.stage("fetch"):
-                self._resolve(cases, self._live)
-        with self.watch.stage("ask"):
-            self._ask_for_media(cases)
-        with self.watch.stage("embed hits"):
-            self._vectors.embed([hit for case in cases for hit in case.hits])
+        cases = self.ask(posts)
+        self.fetch(cases)
+        self.embed(cases)
         return cases
 
-    def _ask(self, cases: Sequence[_Case]) -> None:
-        queries: dict[_Case, list[Query]] = {}
-        for case in cases:
-            case.attempt(lambda c: queries.update({c: _queries(c.seen)}))
-        self.asker.ask(list(chain.from_iterable(queries.values())))
-        for case in cases:
-            case.attempt(lambda c: c.found.extend(self._read_answers(queries[c])))
+    def _after_question(self) -> None:
+        self._progress()
+        self._check_stopped()
 
-    def _resolve(self, cases: Sequence[_Case], live: LiveHits) -> None:
-        live.fetch(hit for case in cases for hit in case.hits)
-        for case in cases:
-            case.attempt(lambda c: c.resolve(live.resolve))
+    def _check_stopped(self) -> None:
+        if self._stopped.is_set():
+            raise Stopped
 
-    def _ask_for_media(self, cases: Sequence[_Case]) -> None:
-        self.asker.fetch_media(hit for case in cases for hit in case.hits)
-        for case in cases:
-            case.attempt(self._check_media)
+    def _show(self, cases: Sequence[Case]) -> None:
+        """Know the photos of ``cases`` without reading them again."""
+        photos = [case.seen.photo for case in cases]
+        self._photos = {photo.key: photo for photo in photos if photo is not None}
+
+    def _fitting(self, case: Case, around: Surroundings) -> list[Hit]:
+        hits = [self._vectors.attach(hit, query) for query, hit in case.found]
+        return drop_unfit(case.seen.observation, hits, self._settings, around)[0]
 
     def _read_answers(self, queries: Sequence[Query]) -> list[tuple[Query, Hit]]:
         return [(query, hit) for query in queries for hit in self.asker.hits(query)]
 
-    def _check_media(self, case: _Case) -> None:
+    def _check_media(self, case: Case) -> None:
         for hit in case.hits:
             key = hit.media_key if hit.modality == "image" else None
             if key and not self._book.has_media(key):
@@ -276,12 +251,12 @@ class Gatherer:
                     "Run the build again."
                 )
 
-    def _finish(self, case: _Case) -> Gathered | Unfinished:
+    def _finish(self, case: Case) -> Gathered | Unfinished:
         done: list[Gathered] = []
         case.attempt(lambda c: done.append(self._curate(c)))
         return case.failure or done[0]
 
-    def _curate(self, case: _Case) -> Gathered:
+    def _curate(self, case: Case) -> Gathered:
         seen = case.seen
         hits = [self._vectors.attach(hit, query) for query, hit in case.found]
         evidence, dropped = curate(seen.observation, hits, self._settings, self._around)

@@ -54,6 +54,19 @@ class HitVectors:
 
     def embed(self, hits: Sequence[Hit]) -> None:
         """Record the embeddings of those of ``hits`` that come without one."""
+        texts, images = self._missing(hits)
+        if texts:
+            self._record(list(texts), self._encoder.embed_texts(list(texts.values())))
+        waiting = list(images.items())
+        for start in range(0, len(waiting), _IMAGES_TOGETHER):
+            self._embed_images(waiting[start : start + _IMAGES_TOGETHER])
+
+    def lacks(self, hits: Sequence[Hit]) -> bool:
+        """Return whether `embed` has something to do for the encoder."""
+        return bool(self._fingerprint) and any(self._missing(hits))
+
+    def _missing(self, hits: Sequence[Hit]) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the texts, and the media keys of images, that nobody embedded, by key."""
         texts: dict[str, str] = {}
         images: dict[str, str] = {}
         for hit in hits:
@@ -64,11 +77,7 @@ class HitVectors:
                 texts.setdefault(key, hit.text.strip())
             elif self._book.has_media(hit.media_key or ""):
                 images.setdefault(key, hit.media_key or "")
-        if texts:
-            self._record(list(texts), self._encoder.embed_texts(list(texts.values())))
-        waiting = list(images.items())
-        for start in range(0, len(waiting), _IMAGES_TOGETHER):
-            self._embed_images(waiting[start : start + _IMAGES_TOGETHER])
+        return texts, images
 
     def attach(self, hit: Hit, query: Query) -> Hit:
         """Return ``hit`` with its embedding and its relevance to ``query``, where they are known.

@@ -9,7 +9,8 @@ from PIL import Image
 from cache.errors import StoreMismatch
 from cache.records import Observation, Post, Vector
 from retrieval.asking.estimate import Questions
-from retrieval.building.gather import EvidenceEncoder, Unfinished
+from retrieval.building.cases import Unfinished
+from retrieval.building.gather import EvidenceEncoder
 from retrieval.sight.photos import Photo
 
 _WAY_OUT = "Run the build without --recurate; it adds what is missing."
@@ -22,6 +23,8 @@ class NoObserver:
         fingerprint: of the observer in whose place it stands.
         encoder_fingerprint: of that observer's encoder.
         forward_seconds: none.
+        seconds: none.
+        needs: nothing.
     """
 
     def __init__(self, fingerprint: str, stands_for: EvidenceEncoder) -> None:
@@ -29,6 +32,8 @@ class NoObserver:
         self.fingerprint = fingerprint
         self.encoder_fingerprint = stands_for.encoder_fingerprint
         self.forward_seconds = 0.0
+        self.seconds: dict[str, float] = {}
+        self.needs = None
 
     def observe(
         self, posts: Sequence[Post], photos: Sequence[Photo | None], statuses: Sequence[str]

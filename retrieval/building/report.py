@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import JsonValue
 
 from cache.records import FeatureSet
 from retrieval.asking.estimate import Questions
-from retrieval.building.gather import Unfinished
+from retrieval.building.cases import Unfinished
 from retrieval.datasets import Dataset
 
+# Of a build, in the order in which a post goes through them; then what is no stage.
+STAGES: Final = (
+    "decode",
+    "detect",
+    "embed",
+    "ask",
+    "fetch",
+    "curate",
+    "write",
+    "features",
+    "waiting",
+)
 Action = Literal["built", "resumed", "refreshed", "recurated", "features added", "nothing to do"]
 
 
@@ -37,8 +49,11 @@ class BuildReport:
         estimate: what was to be asked, as it was known when the build began.
         unfinished: posts without a row in the store; the next run tries again.
         photo_problems: unusable photos met in this run, by reason.
-        seconds: wall time by stage.
-        forward_seconds: wall time inside forward passes of detector and encoder.
+        seconds: wall time by stage, in the order of `STAGES`. Stages overlap, so the sum may be
+            more than the wall time. ``waiting`` is when this process neither detected, embedded,
+            curated nor wrote: it began, or photos, answers or other machines held it up.
+        forward_seconds: wall time inside forward passes of detector and encoder, the limit of a
+            build; of all processes together.
         wall_seconds: of the whole run.
     """
 
@@ -61,6 +76,14 @@ class BuildReport:
     forward_seconds: float = 0.0
     wall_seconds: float = 0.0
 
+    @property
+    def shares(self) -> dict[str, float]:
+        """Return `seconds`, and those in ``forward passes``, as shares of the wall time."""
+        if not self.seconds or not self.wall_seconds:
+            return {}
+        seconds = {**self.seconds, "forward passes": self.forward_seconds}
+        return {name: value / self.wall_seconds for name, value in seconds.items()}
+
     def as_json(self) -> dict[str, JsonValue]:
         """Return the report as JSON."""
         return {
@@ -80,6 +103,7 @@ class BuildReport:
             "unfinished": {one.example_id: one.reason for one in self.unfinished},
             "photo_problems": dict(self.photo_problems),
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+            "shares": {name: round(value, 4) for name, value in self.shares.items()},
             "forward_seconds": round(self.forward_seconds, 3),
             "wall_seconds": round(self.wall_seconds, 3),
         }

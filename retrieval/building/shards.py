@@ -1,16 +1,20 @@
-"""Posts in shards, and a shard taken all the way: seen, asked about, curated, written."""
+"""Posts in shards, and shards taken all the way: seen, asked about, curated, written."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 
 from cache.records import Dropped, Example, Media, Post, StoredExample
 from cache.writing.writer import StoreWriter
-from retrieval.building.gather import Gatherer, Seen, Unfinished
+from retrieval.building.cases import Case, Seen, Unfinished
+from retrieval.building.gather import Gatherer
+from retrieval.building.line import Batch, Line
 from retrieval.building.progress import BuildProgress
 from retrieval.building.recurate import refuse_unfinished, still_unfinished
 from retrieval.datasets import Dataset
+from retrieval.sight.look import MOST_POSTS
 from retrieval.sight.sight import Sight
 
 
@@ -48,8 +52,23 @@ class Shards:
         return [one.post for index in indices for one in self[index]]
 
 
+@dataclass(slots=True)
+class _Open:
+    """A shard some of whose batches are finished.
+
+    Attributes:
+        num_posts: in those batches.
+    """
+
+    num_posts: int = 0
+    rows: list[StoredExample] = field(default_factory=list)
+    dropped: dict[str, tuple[Dropped, ...]] = field(default_factory=dict)
+    media: dict[str, Media] = field(default_factory=dict)
+    unfinished: list[Unfinished] = field(default_factory=list)
+
+
 class ShardBuilder:
-    """Takes shards all the way; each is final before the next one is begun.
+    """Takes shards all the way; they become final in the order in which they were begun.
 
     Attributes:
         gatherer: finds the evidence of their posts.
@@ -73,6 +92,8 @@ class ShardBuilder:
         self._writer = writer
         self._bar = bar
         self._only = only
+        self._open = _Open()
+        self._unfinished: dict[int, list[Unfinished]] = {}
 
     def stale(self, written: Iterable[int]) -> set[int]:
         """Return those of ``written`` whose evidence was compared with something else than now."""
@@ -84,43 +105,73 @@ class ShardBuilder:
 
     def build(self, todo: Sequence[int]) -> dict[int, list[Unfinished]]:
         """Write the shards ``todo``; return the posts of each that could not be finished."""
-        return {index: self._build_shard(index) for index in todo}
+        self._unfinished = {}
+        for index in todo:
+            if index not in self._shards.mine:
+                self._leave(index)
+        batches = [one for index in todo for one in self._batches_of(index)]
+        seen = self._sight.see([batch.posts for batch in batches])
+        Line(self.gatherer, self._finish).run(batches, seen)
+        return self._unfinished
 
-    def _build_shard(self, index: int) -> list[Unfinished]:
+    def remember(self, reference: Sequence[Post], todo: Sequence[int]) -> list[Seen]:
+        """Return what is seen in ``reference``; the posts of the shards ``todo`` are seen next."""
+        batches = [one.posts for index in todo for one in self._batches_of(index)]
+        return self._sight.remember(reference, batches)
+
+    def _batches_of(self, index: int) -> Iterator[Batch]:
+        """Yield the posts of a shard in batches, one at least; none of a shard of others."""
         if index not in self._shards.mine:
-            self._leave(index)
-            return []
-        examples = {one.post.example_id: one for one in self._shards[index]}
-        seen: list[Seen] = []
-        unfinished: list[Unfinished] = []
-        posts = [one.post for one in examples.values()]
+            return
+        posts = self._shards.posts([index])
         if self._only is not None:
-            unfinished += [still_unfinished(name) for name in examples if name not in self._only]
             posts = [post for post in posts if post.example_id in self._only]
-        for batch in self._sight.see(posts):
-            seen += [one for one in batch if isinstance(one, Seen)]
-            unfinished += [one for one in batch if isinstance(one, Unfinished)]
-            self._bar.posts(len(batch))
-        rows: list[StoredExample] = []
-        dropped: dict[str, tuple[Dropped, ...]] = {}
-        media: dict[str, Media] = {}
-        for post, found in zip(seen, self.gatherer.gather(seen), strict=True):
+        for start in range(0, max(len(posts), 1), MOST_POSTS):
+            end = start + MOST_POSTS
+            yield Batch(index, posts[start:end], start, end >= len(posts))
+
+    def _finish(self, batch: Batch, failed: list[Unfinished], cases: list[Case]) -> None:
+        """Curate a batch; with the last one of a shard, write the shard."""
+        if batch.start == 0:
+            self._open = _Open()
+        shard = self._open
+        if batch.start != shard.num_posts:
+            raise RuntimeError(
+                f"a batch of shard {batch.shard} got lost before post {batch.start}"
+            )
+        examples = {one.post.example_id: one for one in self._shards[batch.shard]}
+        shard.unfinished += failed
+        for case, found in zip(cases, self.gatherer.curate(cases), strict=True):
             if isinstance(found, Unfinished):
-                unfinished.append(found)
+                shard.unfinished.append(found)
                 continue
-            example = examples[post.example_id]
-            rows.append(StoredExample(example, post.observation, found.evidence))
-            dropped[post.example_id] = found.dropped
-            media |= {image.key: image for image in found.media}
+            name = case.seen.example_id
+            observation = case.seen.observation
+            shard.rows.append(StoredExample(examples[name], observation, found.evidence))
+            shard.dropped[name] = found.dropped
+            shard.media |= {image.key: image for image in found.media}
+        shard.num_posts += len(batch.posts)
+        self._bar.posts(len(batch.posts))
+        if batch.ends_shard:
+            self._write(batch.shard, shard)
+
+    def _write(self, index: int, shard: _Open) -> None:
         if self._only is not None:
-            refuse_unfinished(one for one in unfinished if one.example_id in self._only)
+            refuse_unfinished(one for one in shard.unfinished if one.example_id in self._only)
+            names = [one.post.example_id for one in self._shards[index]]
+            shard.unfinished += [still_unfinished(n) for n in names if n not in self._only]
         with self.gatherer.watch.stage("write"):
-            names = [one.example_id for one in unfinished]
             self._writer.write_shard(
-                index, rows, dropped, media.values(), names, self.gatherer.compared_with
+                index,
+                shard.rows,
+                shard.dropped,
+                shard.media.values(),
+                [one.example_id for one in shard.unfinished],
+                self.gatherer.compared_with,
             )
         self.num_written += 1
-        return unfinished
+        self._unfinished[index] = shard.unfinished
+        self._open = _Open()
 
     def _leave(self, index: int) -> None:
         """Leave the posts of a shard to whoever builds its part."""

@@ -14,7 +14,7 @@ from cache.records import Media, StoredExample
 from retrieval.sight.photos import decode_image
 
 if TYPE_CHECKING:
-    from retrieval.sight.embed import Look
+    from retrieval.sight.stages import Look
 
 VISUAL_VERSION: Final = 1
 # Decoded photos in memory at a time.

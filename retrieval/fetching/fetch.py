@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, TypeAlias
 from urllib.parse import urldefrag
@@ -41,6 +41,8 @@ class Fetcher:
         counts: ``fetched``, ``recorded`` (by an earlier fetch), ``failed`` (for good, recorded)
             targets, each distinct one of a call once; and those ``unavailable`` so far, each once
             however often it is wanted.
+        stopped: set by whoever wants nothing further to be fetched; what is left stays without a
+            recording.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Fetcher:
             clock: tells the time; None means the machine's.
         """
         self.counts: Counter[str] = Counter(fetched=0, recorded=0, failed=0, unavailable=0)
+        self.stopped = threading.Event()
         self.settings = settings
         self._fetcher = UrlFetcher(client, settings, polite, clock or SystemClock())
         self._gate = Gate(settings.allowed_hosts)
@@ -141,12 +144,13 @@ class Fetcher:
         groups: queue.SimpleQueue[_Group] = queue.SimpleQueue()
         results: queue.SimpleQueue[_Result] = queue.SimpleQueue()
         stop = threading.Event()
+        stops = (stop, self.stopped)
         by_host = _by_host(missing)
         for group in by_host:
             groups.put(group)
         num_threads = min(self.settings.together, len(by_host))
         for _ in range(num_threads):
-            work = (self._fetcher, groups, results, stop)
+            work = (self._fetcher, groups, results, stops)
             threading.Thread(target=_work, args=work, name=FETCH, daemon=True).start()
         try:
             while num_threads:
@@ -227,14 +231,14 @@ def _work(
     fetcher: UrlFetcher,
     groups: queue.SimpleQueue[_Group],
     results: queue.SimpleQueue[_Result],
-    stop: threading.Event,
+    stops: Sequence[threading.Event],
 ) -> None:
     """Fetch group after group, each by one thread, so that no host is asked twice at a time."""
     try:
-        while not stop.is_set():
+        while not any(stop.is_set() for stop in stops):
             for key, target, outcome in _fetch_group(fetcher, groups.get_nowait()):
                 results.put((key, target, outcome))
-                if stop.is_set():
+                if any(stop.is_set() for stop in stops):
                     break
     except queue.Empty:
         pass

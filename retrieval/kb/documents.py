@@ -1,31 +1,30 @@
-"""``documents.jsonl`` of a knowledge base: one document per line, every problem with its line."""
+"""A document as others wrote it: checked, bounded, and with its image."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
-from cache.errors import InputError
+from retrieval.kb.problems import KbProblem, ProblemLog
 from retrieval.sight.photos import Photo, PhotoProblem, load_photo
 
-DOCUMENTS: Final = "documents.jsonl"
+__all__ = ["KbProblem", "ProblemLog", "RawDocument", "Record", "Source", "join_passage"]
+
 # Documents are passages; what is longer is cut, so that no answer and no recording explodes.
 LONGEST_TEXT: Final = 4000
-_LONGEST_LINE: Final = 1_000_000
-_LONGEST_FIELD: Final = 1000
+LONGEST_FIELD: Final = 1000
 _SURROGATES: Final = range(0xD800, 0xE000)
 
 
 @dataclass(frozen=True, slots=True)
 class RawDocument:
-    """A line of ``documents.jsonl``, checked.
+    """A document of a source, checked.
 
     Attributes:
-        folder: where the line stands, and below which its image lies.
-        line: number of the line, from 1.
+        folder: below which its image lies.
+        line: number of the line, row or page that it comes from, from 1.
         document_id: unique in the knowledge base.
         title: may be empty.
         text: may be empty, at most `LONGEST_TEXT` characters.
@@ -47,23 +46,36 @@ class RawDocument:
         return join_passage(self.title, self.text)
 
 
-class KbProblem(NamedTuple):
-    """What was wrong with a line, and what became of it; ``kind`` is for counting."""
+class Record(NamedTuple):
+    """One line, row or page of a source, and the documents that it makes: often one, or none."""
 
     line: int
-    kind: str
-    message: str
+    documents: list[RawDocument]
 
 
-@dataclass
-class ProblemLog:
-    """Collects problems while the rest goes on."""
+class Source(Protocol):
+    """Where documents come from; they come in the order in which they stand there.
 
-    found: list[KbProblem] = field(default_factory=list)
+    Attributes:
+        path: of the file that is read.
+        folder: below which the images lie.
+    """
 
-    def add(self, line: int, kind: str, message: str) -> None:
-        """Note a problem."""
-        self.found.append(KbProblem(line, kind, message))
+    path: Path
+    folder: Path
+
+    def records(self, log: ProblemLog, skip: int = 0) -> Iterator[Record]:
+        """Yield the records after the first ``skip``, which tell ``log`` nothing.
+
+        Raises:
+            InputError: the file cannot be read, or is not what its name says.
+        """
+        ...
+
+    @property
+    def consumed(self) -> float:
+        """Share of the file that was read so far, 0 to 1."""
+        ...
 
 
 def join_passage(title: str, text: str) -> str:
@@ -75,64 +87,31 @@ def join_passage(title: str, text: str) -> str:
     return f"{title}. {text}" if title[-1].isalnum() else f"{title} {text}"
 
 
-def read_all_documents(folders: Sequence[Path], log: ProblemLog) -> list[RawDocument]:
-    """Return the usable documents of ``folders``, sorted by id.
-
-    Where there are several folders, the name of a document's folder goes before its id and before
-    its problems, so that two collections may number their documents alike.
-
-    Raises:
-        InputError: as `read_documents`; or two folders have one name.
-    """
-    if len(folders) == 1:
-        return read_documents(folders[0], log)
-    names = [folder.resolve().name for folder in folders]
-    if len(set(names)) < len(names):
-        raise InputError(
-            f"two of the folders {', '.join(map(str, folders))} have the same name, which is to "
-            "tell their documents apart. Rename one of them."
-        )
-    found: list[RawDocument] = []
-    for folder, name in zip(folders, names, strict=True):
-        own = ProblemLog()
-        found += [
-            replace(document, document_id=f"{name}/{document.document_id}")
-            for document in read_documents(folder, own)
-        ]
-        for problem in own.found:
-            log.add(problem.line, problem.kind, f"{name}: {problem.message}")
-    return sorted(found, key=lambda document: document.document_id)
-
-
-def read_documents(folder: Path, log: ProblemLog) -> list[RawDocument]:
-    """Return the usable documents of ``folder``, sorted by id; problems go to ``log``.
+def checked_document(
+    folder: Path, line: int, value: dict[str, object], log: ProblemLog
+) -> RawDocument | None:
+    """Return ``value`` (id, title, text, url, image) as a document, or None with the reason told.
 
     Raises:
-        InputError: there is no ``documents.jsonl``, or nothing in it is usable.
+        ValueError: a field is of the wrong type, or there is no id.
     """
-    path = folder / DOCUMENTS
-    found: dict[str, RawDocument] = {}
-    try:
-        for line, data in _lines(path, log):
-            document = _document(folder, line, data, log)
-            if document is None:
-                continue
-            first = found.setdefault(document.document_id, document)
-            if first is not document:
-                message = f"id {document.document_id!r} is taken by line {first.line}; left out"
-                log.add(line, "duplicate id", message)
-    except OSError as error:
-        raise InputError(
-            f"cannot read {path}: {error}. A knowledge base folder holds {DOCUMENTS} with one "
-            'JSON object per line: {"id", "title", "text", "url", "image"}.'
-        ) from error
-    if not found:
-        first_problem = f" (line {log.found[0].line}: {log.found[0].message})" if log.found else ""
-        raise InputError(
-            f"{path} holds no usable document{first_problem}. Give each line an id and a title, "
-            "a text or an image."
-        )
-    return [found[document_id] for document_id in sorted(found)]
+    document_id = _identifier(value)
+    texts = {name: _text(value, name) for name in ("title", "text", "url", "image")}
+    if len(texts["text"]) > LONGEST_TEXT:
+        log.add(line, "text cut", f"text cut to its first {LONGEST_TEXT:,} characters")
+    document = RawDocument(
+        folder,
+        line,
+        document_id,
+        texts["title"][:LONGEST_FIELD],
+        texts["text"][:LONGEST_TEXT].rstrip(),
+        texts["url"] if len(texts["url"]) <= LONGEST_FIELD else "",
+        texts["image"] or None,
+    )
+    if not (document.title or document.text or document.image):
+        log.add(line, "empty document", "neither title nor text nor image; left out")
+        return None
+    return document
 
 
 def load_document_image(document: RawDocument) -> Photo:
@@ -152,54 +131,13 @@ def load_document_image(document: RawDocument) -> Photo:
     return load_photo(path)
 
 
-def _lines(path: Path, log: ProblemLog) -> Iterator[tuple[int, bytes]]:
-    """Yield number and bytes of each line that is neither empty nor endless."""
-    with path.open("rb") as file:
-        line = 0
-        while data := file.readline(_LONGEST_LINE):
-            line += 1
-            if len(data) == _LONGEST_LINE and not data.endswith(b"\n"):
-                while (rest := file.readline(_LONGEST_LINE)) and not rest.endswith(b"\n"):
-                    pass
-                log.add(line, "broken line", f"longer than {_LONGEST_LINE:,} bytes; left out")
-            elif data.strip():
-                yield line, data
-
-
-def _document(folder: Path, line: int, data: bytes, log: ProblemLog) -> RawDocument | None:
-    try:
-        value = json.loads(data.decode("utf-8-sig" if line == 1 else "utf-8"))
-        if not isinstance(value, dict):
-            raise ValueError(f"a JSON object is expected, not {type(value).__name__}")
-        document_id = _identifier(value)
-        texts = {name: _text(value, name) for name in ("title", "text", "url", "image")}
-    except (ValueError, RecursionError) as error:
-        log.add(line, "broken line", f"{error}; left out")
-        return None
-    if len(texts["text"]) > LONGEST_TEXT:
-        log.add(line, "text cut", f"text cut to its first {LONGEST_TEXT:,} characters")
-    document = RawDocument(
-        folder,
-        line,
-        document_id,
-        texts["title"][:_LONGEST_FIELD],
-        texts["text"][:LONGEST_TEXT].rstrip(),
-        texts["url"] if len(texts["url"]) <= _LONGEST_FIELD else "",
-        texts["image"] or None,
-    )
-    if not (document.title or document.text or document.image):
-        log.add(line, "empty document", "neither title nor text nor image; left out")
-        return None
-    return document
-
-
 def _identifier(value: dict[str, object]) -> str:
     found = value.get("id")
     if isinstance(found, int) and not isinstance(found, bool):
         return str(found)
     identifier = _text(value, "id")
-    if not identifier or len(identifier) > _LONGEST_FIELD:
-        raise ValueError(f"'id' must be a text of 1 to {_LONGEST_FIELD} characters, not {found!r}")
+    if not identifier or len(identifier) > LONGEST_FIELD:
+        raise ValueError(f"'id' must be a text of 1 to {LONGEST_FIELD} characters, not {found!r}")
     return identifier
 
 

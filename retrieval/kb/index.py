@@ -1,37 +1,28 @@
-"""Ranking documents by words (tantivy's BM25) and by vectors (exact)."""
+"""Ranking documents by words: tantivy's BM25. The only file that imports it."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
-import numpy as np
 import tantivy
-from numpy.typing import NDArray
 
 from cache.errors import StoreDamaged
+from retrieval.kb.ranking import Ranked
 
-Half = NDArray[np.float16]
-Rows = NDArray[np.intp]
-
-# Part of a knowledge base's fingerprint: how words become terms.
+# Part of a knowledge base's fingerprint: how words become terms, and who ranks.
 ANALYZER: Final = "simple remove_long(60) lowercase ascii_fold stemmer(english)"
+TANTIVY: Final[str] = tantivy.__version__
 # More words than this only cost time: the rest of a very long post is not asked.
 _MOST_TERMS: Final = 64
 _HEAP_BYTES: Final = 128_000_000
-_BLOCK_ROWS: Final = 20_000
-
-
-class Ranked(NamedTuple):
-    """A document's row and its score in one ranking."""
-
-    row: int
-    score: float
+# So many documents of one score are told apart by their rows; more of them are copies.
+_MOST_TIED: Final = 20_000
 
 
 class TextIndex:
@@ -69,10 +60,25 @@ class TextIndex:
             image = tantivy.Query.const_score_query(self._term("image", "1"), 0.0)
             must = tantivy.Occur.Must
             query = tantivy.Query.boolean_query([(must, query), (must, image)])
-        hits = self._searcher.search(query, limit=limit, count=False).hits
-        rows = [int(self._searcher.doc(address)["row"][0]) for _, address in hits]
+        hits = self._best(query, limit)
+        rows = self._searcher.fast_field_values("row", [address for _, address in hits])
         ranked = [Ranked(row, round(score, 5)) for row, (score, _) in zip(rows, hits, strict=True)]
-        return sorted(ranked, key=lambda found: (-found.score, found.row))
+        return sorted(ranked, key=lambda found: (-found.score, found.row))[:limit]
+
+    def _best(self, query: tantivy.Query, limit: int) -> list[tuple[float, tantivy.DocAddress]]:
+        """Return the best documents, and all that are as good as the last one that is wanted.
+
+        An index of many documents has segments, whose order is that of no rows; so tantivy's own
+        cut among equals would depend on how they were merged.
+        """
+        most = limit + 1
+        while True:
+            hits: list[tuple[float, tantivy.DocAddress]]
+            hits = self._searcher.search(query, limit=most, count=False).hits
+            last = round(hits[-1][0], 5) if hits else 0.0
+            if len(hits) < most or most > _MOST_TIED or last < round(hits[limit - 1][0], 5):
+                return hits
+            most *= 8
 
     def _term(self, name: str, term: str) -> tantivy.Query:
         return tantivy.Query.term_query(self._schema, name, term, index_option="freq")
@@ -91,7 +97,7 @@ def build_text_index(folder: Path, passages: Iterable[tuple[str, bool]]) -> None
     folder.mkdir()
     index = tantivy.Index(_schema(), path=str(folder))
     index.register_tokenizer("ramie", _analyzer())
-    # One thread, and merging awaited: rows keep their order, so equal scores come in it.
+    # One thread, and merging awaited: equal documents give an equal index.
     writer = index.writer(heap_size=_HEAP_BYTES, num_threads=1)
     for row, (passage, has_image) in enumerate(passages):
         writer.add_document(tantivy.Document(body=passage, image=str(int(has_image)), row=row))
@@ -99,59 +105,6 @@ def build_text_index(folder: Path, passages: Iterable[tuple[str, bool]]) -> None
     writer.wait_merging_threads()
     for lock in folder.glob("*.lock"):
         lock.unlink()
-
-
-def rank_vectors(
-    queries: NDArray[np.float32], matrix: Half, rows: Rows, limit: int
-) -> list[list[Ranked]]:
-    """Return for each query the ``limit`` best rows by cosine, best first, ties by row.
-
-    Products of float16 numbers in (-1, 1] are multiples of 2**-48, so their sums are exact in
-    float64: scores depend neither on the order of summation nor on the other queries.
-
-    Args:
-        queries: unit vectors in float16 precision, ``[n, dim]``.
-        matrix: unit vectors, ``[m, dim]``.
-        rows: document row of each line of ``matrix``, ascending.
-        limit: at most this many per query.
-    """
-    if not len(queries) or not len(matrix):
-        return [[] for _ in queries]
-    exact = queries.astype(np.float16).astype(np.float64)
-    scores = np.empty((len(exact), len(matrix)))
-    for start in range(0, len(matrix), _BLOCK_ROWS):
-        block = matrix[start : start + _BLOCK_ROWS].astype(np.float64)
-        scores[:, start : start + _BLOCK_ROWS] = exact @ block.T
-    return [_best(line, rows, limit) for line in scores]
-
-
-def fuse(rankings: Sequence[Sequence[Ranked]], limit: int, constant: int) -> list[Ranked]:
-    """Return the reciprocal-rank fusion (Cormack et al. 2009) of ``rankings``, ties by row.
-
-    A single ranking keeps its own scores.
-    """
-    if len(rankings) == 1:
-        return list(rankings[0][:limit])
-    places: dict[int, list[int]] = {}
-    for ranking in rankings:
-        for place, found in enumerate(ranking):
-            places.setdefault(found.row, []).append(place)
-    # Sorted, so that equal sets of places give equal sums to the last bit.
-    fused = [
-        Ranked(row, sum(1 / (constant + 1 + place) for place in sorted(found)))
-        for row, found in places.items()
-    ]
-    return sorted(fused, key=lambda found: (-found.score, found.row))[:limit]
-
-
-def _best(scores: NDArray[np.float64], rows: Rows, limit: int) -> list[Ranked]:
-    if len(scores) > limit:
-        worst = np.partition(scores, len(scores) - limit)[len(scores) - limit]
-        candidates = np.flatnonzero(scores >= worst)
-    else:
-        candidates = np.arange(len(scores))
-    order = candidates[np.argsort(-scores[candidates], kind="stable")][:limit]
-    return [Ranked(int(rows[line]), float(scores[line])) for line in order]
 
 
 def _open(folder: Path) -> tantivy.Index:
@@ -175,7 +128,8 @@ def _schema() -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
     builder.add_text_field("body", tokenizer_name="ramie", index_option="freq")
     builder.add_text_field("image", tokenizer_name="raw", index_option="freq")
-    builder.add_integer_field("row", stored=True)
+    # A column, which is read for a hundred hits in no time; a stored field is not.
+    builder.add_integer_field("row", fast=True)
     return builder.build()
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from cache.errors import InputError, ProviderUnavailable, StoreDamaged, StoreMismatch
 from cache.keys import content_key, is_content_key
@@ -20,63 +19,38 @@ from cache.records import MODALITIES, Media, Modality
 from retrieval.kb.build import KbReport, build_kb
 from retrieval.kb.format import (
     DEPTH,
+    DOCUMENTS,
+    FORMAT,
     INDEX,
     MANIFEST,
-    ROWS,
     RRF,
-    VECTORS,
     KbDocument,
     KbManifest,
     content_fingerprint,
     image_path,
 )
-from retrieval.kb.index import Half, Ranked, Rows, TextIndex, fuse, rank_vectors
+from retrieval.kb.format import ROWS as ROWS_FILE
+from retrieval.kb.index import TextIndex
+from retrieval.kb.ranking import Ranked, fuse
+from retrieval.kb.rows import Rows
+from retrieval.kb.search import COMPARED, Found, Having, Search
+from retrieval.kb.sides import Sides
 from retrieval.sight.weights import file_digest
 
 __all__ = ["Found", "KbReport", "KnowledgeBase", "Search", "build_kb", "open_kb"]
 
-By = Literal["text", "image"]
-Having = Literal["any", "both", "alone"]
-
 _QUERIES_AT_ONCE: Final = 64  # bounds the matrix of scores: 64 x documents x 8 bytes
-
-# Which vectors a search compares with: those of passages or of images, of all documents, of those
-# that have both, or of those that have nothing else. By text, images are found by the words beside
-# them: measured on portraits, a name finds its bearer, where the encoder knows nobody's face.
-_COMPARED: Final[dict[tuple[By, Modality], tuple[tuple[Modality, Having], ...]]] = {
-    ("text", "text"): (("text", "any"),),
-    ("text", "image"): (("text", "both"), ("image", "alone")),
-    ("image", "text"): (("image", "both"),),
-    ("image", "image"): (("image", "any"),),
-}
-
-
-class Search(NamedTuple):
-    """One search: by ``text``, or, where that is empty, by the image that ``vector`` stands for.
-
-    ``vector`` is the embedding of text or image; it is needed if the knowledge base has any.
-    """
-
-    modality: Modality
-    text: str
-    vector: NDArray[np.float32] | None
-
-    @property
-    def by(self) -> By:
-        """What is searched with."""
-        return "text" if self.text else "image"
-
-
-class Found(NamedTuple):
-    """A document that a search found, and the vector of what was asked for (text or image)."""
-
-    document: KbDocument
-    score: float
-    vector: NDArray[np.float16] | None
+# So much is read whole, and compared with its digests, before the first search: a matter of a
+# tenth of a second. Of larger bases whatever is handed out is compared with its own check, and
+# `KnowledgeBase.check_digests` reads all of it.
+_DIGESTED_AT_ONCE: Final = 128 * 2**20
+# More than any base needs; a stranger's files are not read at any length.
+_LONGEST_MANIFEST: Final = 16 * 2**20
+_LONGEST_DOCUMENT: Final = 2**20
 
 
 def open_kb(path: Path) -> KnowledgeBase:
-    """Return the knowledge base at ``path``; documents and vectors are read at the first search.
+    """Return the knowledge base at ``path``; its files are mapped at the first search.
 
     Raises:
         InputError: there is none.
@@ -84,7 +58,8 @@ def open_kb(path: Path) -> KnowledgeBase:
         StoreDamaged: files are missing or of another size than the manifest says.
     """
     try:
-        text = (path / MANIFEST).read_bytes()
+        with (path / MANIFEST).open("rb") as file:
+            text = file.read(_LONGEST_MANIFEST)
     except OSError as error:
         raise InputError(
             f"there is no knowledge base at {path} ({error}). Build one with "
@@ -95,8 +70,9 @@ def open_kb(path: Path) -> KnowledgeBase:
         matches = manifest.fingerprint == content_fingerprint(manifest)
     except (ValidationError, KeyError) as error:
         raise StoreMismatch(
-            f"{path / MANIFEST} is not what this version writes ({type(error).__name__}). "
-            f"Build the knowledge base again with `ramie kb build FOLDER {path}`."
+            f"{path / MANIFEST} is not of format {FORMAT}, which this version writes "
+            f"({type(error).__name__}). Build the knowledge base again with "
+            f"`ramie kb build FOLDER {path}`: its answers stay those that were recorded."
         ) from error
     if not matches:
         raise StoreMismatch(
@@ -114,6 +90,7 @@ class KnowledgeBase:
     def __init__(self, path: Path, manifest: KbManifest) -> None:
         self.path = path
         self.manifest = manifest
+        self._checked = False
 
     @property
     def fingerprint(self) -> str:
@@ -168,9 +145,10 @@ class KnowledgeBase:
         Raises:
             ProviderUnavailable: it has none of that key, or its bytes are gone or changed.
         """
-        document = self._by_image.get(key) if is_content_key(key) else None
-        if document is None:
+        row = self._rows.row_of_image(key) if is_content_key(key) else None
+        if row is None:
             raise ProviderUnavailable(f"{self.path} has no image {key!r}. Build the store anew.")
+        document = self._document(row)
         try:
             data = image_path(self.path, key).read_bytes()
         except OSError as error:
@@ -182,6 +160,29 @@ class KnowledgeBase:
             )
         width, height = document.image_size
         return Media(key, data, document.image_format, width, height)
+
+    def image_keys(self) -> Iterator[str]:
+        """Yield the keys of all images, each once, in their order."""
+        return self._rows.image_keys()
+
+    def documents(
+        self, start: int, num: int
+    ) -> Iterator[tuple[KbDocument, dict[Modality, NDArray[np.float16]]]]:
+        """Yield at most ``num`` documents from row ``start`` on, each with its vectors.
+
+        Raises:
+            StoreDamaged: a document is.
+        """
+        for row in range(start, min(start + num, self.manifest.documents)):
+            document = self._document(row)
+            vectors: dict[Modality, NDArray[np.float16]] = {}
+            if self.encoder_fingerprint:
+                has: dict[Modality, bool] = {
+                    "text": bool(document.passage),
+                    "image": document.image_key is not None,
+                }
+                vectors = {side: self._vector(side, row) for side, does in has.items() if does}
+            yield document, vectors
 
     def _search_alike(self, searches: Sequence[Search], k: int) -> list[list[Found]]:
         """Answer searches that all have the same ``by`` and ``modality``."""
@@ -195,9 +196,8 @@ class KnowledgeBase:
         vectors = [search.vector for search in searches if search.vector is not None]
         if len(vectors) == len(searches):
             queries = np.stack(vectors)
-            for side, having in _COMPARED[by, modality]:
-                matrix, rows = self._vectors_of(side, having)
-                found = rank_vectors(queries, matrix, rows, limit)
+            for side, having in COMPARED[by, modality]:
+                found = self._rank(queries, side, having, limit)
                 for ranking, ranked in zip(rankings, found, strict=True):
                     ranking.append(ranked)
         return [
@@ -205,59 +205,68 @@ class KnowledgeBase:
             for ranking in rankings
         ]
 
+    def _rank(
+        self, queries: NDArray[np.float32], side: Modality, having: Having, limit: int
+    ) -> list[list[Ranked]]:
+        try:
+            return self._sides.rank(queries, side, having, limit)
+        except (OSError, ValueError) as error:
+            raise self._damaged(f"its vectors cannot be searched: {error}") from error
+
     def _found(self, ranked: Ranked, modality: Modality) -> Found:
-        vector = None
-        if self.encoder_fingerprint:
-            matrix, rows = self._sides[modality]
-            vector = matrix[int(np.searchsorted(rows, ranked.row))]
-        return Found(self._documents[ranked.row], round(ranked.score, 6), vector)
+        vector = self._vector(modality, ranked.row) if self.encoder_fingerprint else None
+        return Found(self._document(ranked.row), round(ranked.score, 6), vector)
 
-    def _vectors_of(self, side: Modality, having: Having) -> tuple[Half, Rows]:
-        matrix, rows = self._sides[side]
-        if having == "any":
-            return matrix, rows
-        other: Modality = "image" if side == "text" else "text"
-        chosen = np.isin(rows, self._sides[other][1], invert=having == "alone")
-        return matrix[chosen], rows[chosen]
-
-    @cached_property
-    def _documents(self) -> list[KbDocument]:
-        self.check_digests()
+    def _vector(self, side: Modality, row: int) -> NDArray[np.float16]:
         try:
-            with self._file(ROWS).open("rb") as lines:
-                documents = [KbDocument.model_validate_json(line) for line in lines]
-        except (OSError, ValidationError) as error:
-            raise self._damaged(f"cannot read {self._file(ROWS)}: {error}") from error
-        if len(documents) != self.manifest.documents:
-            raise self._damaged(f"{self._file(ROWS)} holds {len(documents)} documents")
-        return documents
+            return self._sides.vector(side, row)
+        except ValueError as error:
+            raise self._damaged(str(error)) from error
 
-    @cached_property
-    def _by_image(self) -> dict[str, KbDocument]:
-        return {doc.image_key: doc for doc in self._documents if doc.image_key is not None}
-
-    @cached_property
-    def _sides(self) -> dict[Modality, tuple[Half, Rows]]:
-        """Vectors of passages and of images, each with the rows of their documents, ascending."""
-        has: dict[Modality, list[bool]] = {
-            "text": [bool(document.passage) for document in self._documents],
-            "image": [document.image_key is not None for document in self._documents],
-        }
-        rows: dict[Modality, Rows] = {side: np.flatnonzero(flags) for side, flags in has.items()}
+    def _document(self, row: int) -> KbDocument:
+        if not 0 <= row < len(self._rows):
+            raise self._damaged(f"there is no document {row}")
+        start, end = self._rows.place(row)
+        line = self._lines[start : min(end, start + _LONGEST_DOCUMENT)].tobytes()
+        if xxhash.xxh3_64_intdigest(line) != self._rows.document_check(row):
+            raise self._damaged(f"document {row} in {self._file(DOCUMENTS)} has changed")
         try:
-            matrices = load_file(self._file(VECTORS))
-            sides = {side: (matrices[side], of) for side, of in rows.items()}
-        except (OSError, SafetensorError, KeyError) as error:
-            raise self._damaged(f"cannot read {self._file(VECTORS)}: {error}") from error
-        for matrix, of in sides.values():
-            expected = (len(of) if self.encoder_fingerprint else 0, self.manifest.dimension)
-            if matrix.dtype != np.float16 or matrix.shape[0] != expected[0]:
-                raise self._damaged(f"{self._file(VECTORS)} holds {matrix.shape}, not {expected}")
-        return sides
+            return KbDocument.model_validate_json(line)
+        except ValidationError as error:
+            raise self._damaged(f"document {row} is none: {error}") from error
+
+    def _check_once(self) -> None:
+        num_bytes = sum(file.bytes for file in self.manifest.files.values())
+        if not self._checked and num_bytes <= _DIGESTED_AT_ONCE:
+            self.check_digests()
+        self._checked = True
+
+    @cached_property
+    def _lines(self) -> NDArray[np.uint8]:
+        """The documents' lines, mapped."""
+        return np.memmap(self._file(DOCUMENTS), np.uint8, "r")
+
+    @cached_property
+    def _rows(self) -> Rows:
+        self._check_once()
+        try:
+            rows = Rows(self._file(ROWS_FILE))
+        except (OSError, ValueError) as error:
+            raise self._damaged(f"cannot read {self._file(ROWS_FILE)}: {error}") from error
+        if len(rows) != self.manifest.documents:
+            raise self._damaged(f"{self._file(ROWS_FILE)} holds {len(rows)} documents")
+        return rows
+
+    @cached_property
+    def _sides(self) -> Sides:
+        try:
+            return Sides(self.path, self.manifest, self._rows)
+        except (OSError, ValueError) as error:
+            raise self._damaged(f"cannot read its vectors: {error}") from error
 
     @cached_property
     def _text_index(self) -> TextIndex:
-        self.check_digests()
+        self._check_once()
         return TextIndex(self._file(INDEX))
 
     def _file(self, name: str) -> Path:

@@ -1,10 +1,10 @@
-"""Provider ``kb``: answers from a local knowledge base."""
+"""Providers ``kb`` and ``lancedb``: answers from a knowledge base, in files or in a table."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cache.errors import InputError, ProviderUnavailable, StoreMismatch
 from cache.keys import canonical_json, is_content_key
 from cache.records import Hit, Media, Query, Vector
-from retrieval.kb.knowledge_base import Found, KnowledgeBase, Search
+from retrieval.kb.search import Found, Search
 from retrieval.providers.base import answer_key
 
 NAME: Final = "kb"
@@ -34,11 +34,38 @@ class _AnsweredHit(_Answered):
 
 
 class _Answer(_Answered):
-    provider: Literal["kb"]
+    provider: str
     knowledge: str
     encoder: str
     k: int
     hits: list[_AnsweredHit]
+
+
+class Knowledge(Protocol):
+    """What is needed of a `retrieval.kb.knowledge_base.KnowledgeBase`, wherever it is kept."""
+
+    @property
+    def path(self) -> object:
+        """Where it is, for messages."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Of what decides the answers."""
+        ...
+
+    @property
+    def encoder_fingerprint(self) -> str:
+        """Of the encoder that made the vectors; empty without one."""
+        ...
+
+    def search(self, searches: Sequence[Search], k: int) -> list[list[Found]]:
+        """Return at most ``k`` documents per search, best first."""
+        ...
+
+    def image(self, key: str) -> Media:
+        """Return an image of it."""
+        ...
 
 
 class KbProvider:
@@ -48,9 +75,7 @@ class KbProvider:
     knowledge base is not.
     """
 
-    name: Final = NAME
-
-    def __init__(self, knowledge: KnowledgeBase, encoder_fingerprint: str) -> None:
+    def __init__(self, knowledge: Knowledge, encoder_fingerprint: str, name: str = NAME) -> None:
         """Take an opened knowledge base, and whose vectors the queries will carry.
 
         Raises:
@@ -65,6 +90,7 @@ class KbProvider:
                 "observe.encoder_weights and observe.dtype as they were for the knowledge base."
             )
         self._knowledge = knowledge
+        self.name = name
 
     @property
     def fingerprint(self) -> str:
@@ -96,7 +122,7 @@ class KbProvider:
 
     def parse(self, query: Query, body: bytes, asked_at: str) -> list[Hit]:
         """Return the hits of a recorded answer; see `parse_answer`."""
-        return parse_answer(query, body, asked_at)
+        return parse_answer(query, body, asked_at, self.name)
 
     def media(self, key: str) -> Media:
         """Return an image of the knowledge base.
@@ -118,7 +144,7 @@ class KbProvider:
 
     def _body(self, query: Query, found: Sequence[Found], k: int) -> bytes:
         answer = _Answer(
-            provider=NAME,
+            provider=self.name,
             knowledge=self.fingerprint,
             encoder=self._knowledge.encoder_fingerprint,
             k=k,
@@ -127,7 +153,7 @@ class KbProvider:
         return canonical_json(answer.model_dump()).encode("utf-8")
 
 
-def parse_answer(query: Query, body: bytes, asked_at: str) -> list[Hit]:
+def parse_answer(query: Query, body: bytes, asked_at: str, name: str = NAME) -> list[Hit]:
     """Return the hits of a recorded answer, best first; needs no knowledge base.
 
     Raises:
@@ -135,6 +161,8 @@ def parse_answer(query: Query, body: bytes, asked_at: str) -> list[Hit]:
     """
     try:
         answer = _Answer.model_validate_json(body)
+        if answer.provider != name:
+            raise ValueError(f"it is of provider {answer.provider!r}")
         vectors = [_decoded(hit.embedding) for hit in answer.hits]
         if len(answer.hits) > answer.k:
             raise ValueError(f"{len(answer.hits)} hits where {answer.k} were asked for")
@@ -144,16 +172,16 @@ def parse_answer(query: Query, body: bytes, asked_at: str) -> list[Hit]:
         relevances = [_cosine(query.embedding, vector) for vector in vectors]
     except ValueError as error:  # of pydantic, base64 and our own
         raise InputError(
-            f"a recorded answer of provider {NAME!r} is damaged: {error}. Delete the recordings "
+            f"a recorded answer of provider {name!r} is damaged: {error}. Delete the recordings "
             "that hold it and build again: what is missing is asked anew."
         ) from error
-    key = answer_key(NAME, answer.knowledge, query, answer.k)
+    key = answer_key(name, answer.knowledge, query, answer.k)
     return [
         Hit(
             level=query.level,
             modality=query.modality,
             region_index=query.region_index,
-            provider=NAME,
+            provider=name,
             document_id=hit.document,
             rank=rank,
             provider_score=hit.score,

@@ -13,21 +13,36 @@ from PIL import Image
 from cache.errors import InputError
 from cache.records import Region
 from retrieval.settings import ObserveSettings
+from retrieval.sight.bounds import backend_identity, backend_library
 from retrieval.sight.weights import file_digest, offline, weights_folder
+
+Size = tuple[int, int]
 
 
 class Detector(Protocol):
     """Finds objects in photos."""
 
     @property
+    def side(self) -> int:
+        """Pixels of the longer side of a photo that are looked at."""
+        ...
+
+    @property
     def forward_seconds(self) -> float:
         """Wall time spent inside forward passes so far."""
         ...
 
-    def detect(self, images: Sequence[Image.Image]) -> list[tuple[Region, ...]]:
+    def detect(
+        self, images: Sequence[Image.Image], sizes: Sequence[Size] | None = None
+    ) -> list[tuple[Region, ...]]:
         """Return the regions of each RGB image, best first, at most as many as the settings say.
 
-        Boxes are whole pixels of the image as given; equal confidences are ordered by box.
+        Boxes are whole pixels; equal confidences are ordered by box.
+
+        Args:
+            images: any number.
+            sizes: of the photos that the images are scaled-down copies of, which boxes are told
+                in; None where images are as they are.
         """
         ...
 
@@ -35,9 +50,12 @@ class Detector(Protocol):
 class NoDetector:
     """Sees no regions: posts get no object level."""
 
+    side = 1
     forward_seconds = 0.0
 
-    def detect(self, images: Sequence[Image.Image]) -> list[tuple[Region, ...]]:
+    def detect(
+        self, images: Sequence[Image.Image], sizes: Sequence[Size] | None = None
+    ) -> list[tuple[Region, ...]]:
         """Return no region for each image."""
         return [() for _ in images]
 
@@ -76,6 +94,8 @@ def detector_identity(settings: ObserveSettings) -> dict[str, object]:
         "dtype": settings.dtype,
         "batch_size": settings.batch_size,
         "library": library,
+        **backend_identity(settings),
+        **backend_library(settings),
     }
 
 

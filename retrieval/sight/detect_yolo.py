@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,8 +18,16 @@ from torchvision.ops import batched_nms  # type: ignore[import-untyped, unused-i
 from cache.errors import InputError
 from cache.records import Region
 from retrieval.settings import ObserveSettings
-from retrieval.sight.detect import tidy_regions
-from retrieval.sight.forward import ForwardClock, padded_batches, pick_device
+from retrieval.sight.backends import Calling, Forward, translate
+from retrieval.sight.detect import Size, tidy_regions
+from retrieval.sight.deviation import check_boxes, pictures
+from retrieval.sight.forward import (
+    ForwardClock,
+    padded_batches,
+    pick_device,
+    pick_dtype,
+    rows_of_batch,
+)
 
 # Read by ultralytics when it is imported: no look-ups in the network, no package installed on the
 # fly, and checkpoints (pickles) restricted to the classes of known models.
@@ -44,54 +52,82 @@ class _Placed(NamedTuple):
 
 
 class YoloDetector:
-    """Finds the objects of the classes that the weights know."""
+    """Finds the objects of the classes that the weights know.
+
+    Attributes:
+        side: of the square that photos are letterboxed to, in pixels.
+    """
 
     def __init__(self, weights: Path, settings: ObserveSettings, device: str | None) -> None:
         self._settings = settings
-        self._device = pick_device(device)
+        self._device = pick_device(device, settings.backend)
         self._clock = ForwardClock(self._device)
-        model, self._names, self._side = _load(weights)
-        self._model = model.to(self._device).to(memory_format=torch.channels_last)
+        dtype = pick_dtype(settings, self._device)
+        is_torch = settings.backend == "torch"
+        self._half = dtype if is_torch and dtype != torch.float32 else None
+        # In this order of the numbers, torch convolves about twice as fast on a CPU.
+        self._order = torch.channels_last if is_torch else torch.contiguous_format
+        model, self._names, self.side = _load(weights)
+        self._model: Forward = model.to(self._device).to(memory_format=self._order)
+        self._batch_size = rows_of_batch(settings, self._device, self._try)
+        if not is_torch:
+            self._model = self._translated(model)
 
     @property
     def forward_seconds(self) -> float:
         """Wall time spent inside forward passes so far."""
         return self._clock.seconds
 
-    def detect(self, images: Sequence[Image.Image]) -> list[tuple[Region, ...]]:
+    def detect(
+        self, images: Sequence[Image.Image], sizes: Sequence[Size] | None = None
+    ) -> list[tuple[Region, ...]]:
         """Return the regions of each RGB image, best first; see `Detector`."""
-        places = [_place(image.size, self._side) for image in images]
+        sizes = [image.size for image in images] if sizes is None else sizes
         found: list[tuple[Region, ...]] = []
-        for batch, num_real in padded_batches(images, self._prepare, self._settings.batch_size):
+        for batch, num_real in padded_batches(
+            list(zip(images, sizes, strict=True)), self._prepare, self._batch_size, self._device
+        ):
             raw = self._forward(batch)
             for row in raw[:num_real]:
-                index = len(found)
-                found.append(self._regions(row, places[index], images[index].size))
+                size = sizes[len(found)]
+                found.append(self._regions(row, _place(size, self.side), size))
         return found
 
-    def _prepare(self, images: Sequence[Image.Image]) -> Tensor:
-        """Return the photos letterboxed to squares, ``[batch, 3, side, side]`` in [0, 1]."""
-        side = self._side
-        batch = torch.full((len(images), 3, side, side), _GREY)
-        for index, image in enumerate(images):
-            place = _place(image.size, side)
-            size = _resized(image.size, side)
+    def _prepare(self, photos: Sequence[tuple[Image.Image, Size]]) -> Tensor:
+        """Return photos of given sizes as squares, ``[batch, 3, side, side]`` in [0, 1]."""
+        side = self.side
+        batch = torch.full((len(photos), 3, side, side), _GREY)
+        for index, (image, full_size) in enumerate(photos):
+            place = _place(full_size, side)
+            size = _resized(full_size, side)
             small = np.asarray(image.resize(size, Image.Resampling.BILINEAR), dtype=np.float32)
             pixels = torch.from_numpy(small).permute(2, 0, 1) / 255
             across = slice(place.left, place.left + size[0])
             batch[index, :, place.top : place.top + size[1], across] = pixels
-        return batch
+        return batch.contiguous(memory_format=self._order)
 
     def _forward(self, batch: Tensor) -> Tensor:
-        batch = batch.to(self._device, memory_format=torch.channels_last)
-        half = self._settings.dtype == "bfloat16"
-        with (
-            self._clock.forward(),
-            torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=half),
-        ):
-            output = self._model(batch)
-            raw: Tensor = output[0] if isinstance(output, tuple | list) else output
-            return raw.float().cpu()
+        half: AbstractContextManager[object] = nullcontext()
+        if self._half is not None:
+            half = torch.autocast(self._device.type, dtype=self._half)
+        # A batch that was filled up has lost the order.
+        batch = batch.contiguous(memory_format=self._order)
+        with self._clock.forward(), half:
+            return _raw(self._model(batch)).float().cpu()
+
+    def _translated(self, model: torch.nn.Module) -> Forward:
+        """Return ``model`` for the settings' backend, compared with torch on made-up pictures."""
+        made_up = pictures(self._batch_size)
+        batch = self._prepare([(picture, picture.size) for picture in made_up])
+        with torch.no_grad():
+            # Before it is translated, for the head then has its anchors, and they are numbers.
+            reference = _raw(model(batch))
+        forward = translate(self._settings, Calling(model, lambda rows: _raw(model(rows))), batch)
+        check_boxes(self._settings, forward(batch), reference)
+        return forward
+
+    def _try(self, rows: int) -> None:
+        self._forward(torch.full((rows, 3, self.side, self.side), _GREY, device=self._device))
 
     def _regions(self, raw: Tensor, place: _Placed, size: tuple[int, int]) -> tuple[Region, ...]:
         boxes, scores, classes = _candidates(raw, len(self._names))
@@ -107,6 +143,12 @@ class YoloDetector:
         confidences = scores[kept].tolist()
         found = zip(map(tuple, boxes.tolist()), labels, confidences, strict=True)
         return tidy_regions(found, size, self._settings.max_regions)
+
+
+def _raw(output: Any) -> Tensor:
+    """Return what a model says of a batch, without what it gives beside it for training."""
+    raw: Tensor = output[0] if isinstance(output, tuple | list) else output
+    return raw
 
 
 def _candidates(raw: Tensor, num_classes: int) -> tuple[Tensor, Tensor, Tensor]:

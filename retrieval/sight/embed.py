@@ -1,10 +1,10 @@
-"""Embeddings of photos, crops and sentences by open_clip: the only file that imports it."""
+"""Embeddings of photos, crops and sentences by an encoder of open_clip."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -13,14 +13,30 @@ from PIL import Image
 from torch import Tensor
 
 from cache.errors import InputError
-from cache.feature_keys import PYRAMID_SIDE
 from retrieval.settings import ObserveSettings
-from retrieval.sight.encoder_source import EncoderSource, find_encoder
-from retrieval.sight.forward import ForwardClock, padded_batches, pick_device
+from retrieval.sight.backends import Calling, Forward, translate
+from retrieval.sight.clip_model import (
+    Clip,
+    for_short_texts,
+    image_side,
+    load_clip,
+    load_tokenizer,
+    num_tokens,
+)
+from retrieval.sight.deviation import SENTENCES, check_vectors, pictures
+from retrieval.sight.encoder_source import find_encoder
+from retrieval.sight.forward import (
+    ForwardClock,
+    padded_batches,
+    pick_device,
+    pick_dtype,
+    rows_of_batch,
+)
+from retrieval.sight.stages import Half, Look, pooled, stages_of
 
 Vectors = NDArray[np.float32]
-Half = NDArray[np.float16]
 Item = TypeVar("Item")
+_Prepare = Callable[[Any], Tensor]
 
 # An encoder reads at most 77 tokens; more words than these only cost time (a byte-pair tokeniser
 # needs quadratic time for one long word).
@@ -29,53 +45,52 @@ _LONGEST_WORD: Final = 100
 # The preprocessing scales the short side up before it crops the long one, so a photo of
 # 100 x 500,000 pixels would become one of 224 x 1,120,000.
 _MOST_ELONGATED: Final = 8
-# As many as a ResNet has; what a visual prefix is made of.
-_MOST_STAGES: Final = 4
 
 
-class _Tower(Protocol):
-    """What the image towers of open_clip share: ResNets, transformers, and those of timm."""
-
-    def forward_intermediates(
-        self, x: Tensor, *, intermediates_only: bool
-    ) -> dict[str, list[Tensor]]: ...
-
-
-class _Clip(Protocol):
-    """What all models of open_clip share."""
-
-    visual: _Tower
-
-    def encode_image(self, image: Tensor) -> Tensor: ...
-
-    def encode_text(self, text: Tensor) -> Tensor: ...
-
-
-class Look(NamedTuple):
-    """What the stages of an image tower make of one image.
+class _Towers(NamedTuple):
+    """Forward passes of an encoder.
 
     Attributes:
-        last: of the last stage, ``[positions, channels]``, row by row.
-        pooled: of all stages side by side, averaged to 2 x 2 positions, ``[4, channels]``.
-        channels: of each stage.
+        image: of images.
+        texts: of texts of at most so many tokens, by that number, the smallest one first. Where
+            there is one, it takes all texts.
     """
 
-    last: Half
-    pooled: Half
-    channels: tuple[int, ...]
+    image: Forward
+    texts: tuple[tuple[int, Forward], ...]
+
+
+def _of_torch(model: Clip) -> _Towers:
+    return _Towers(model.encode_image, ((0, model.encode_text),))
 
 
 class ClipEncoder:
-    """Embeds images and texts into one space."""
+    """Embeds images and texts into one space.
+
+    Attributes:
+        image_side: pixels of the shorter side of an image that the encoder looks at.
+    """
 
     def __init__(self, settings: ObserveSettings, device: str | None = None) -> None:
-        self._device = pick_device(device)
+        self._settings = settings
+        self._device = pick_device(device, settings.backend)
         self._clock = ForwardClock(self._device)
-        self._batch_size = settings.batch_size
         self._source = find_encoder(settings)
-        self._dtype = torch.bfloat16 if settings.dtype == "bfloat16" else torch.float32
-        self._model, self._preprocess = _load_model(self._source, self._dtype, self._device)
-        self._tokenize = _load_tokenizer(self._source)
+        self._tokenize = load_tokenizer(self._source)
+        is_torch = settings.backend == "torch"
+        self._torch_dtype = pick_dtype(settings, self._device)
+        # What other backends take, and are translated from and compared with, is float32.
+        self._dtype = self._torch_dtype if is_torch else torch.float32
+        model, self._preprocess = load_clip(self._source, self._dtype, self._device)
+        self.image_side = image_side(model)
+        self._batch_size = rows_of_batch(
+            settings, self._device, lambda rows: self._try(model, rows)
+        )
+        if is_torch:
+            self._model = model
+            self._towers = _of_torch(model)
+        else:
+            self._towers = self._translated(model)
 
     @property
     def forward_seconds(self) -> float:
@@ -84,11 +99,11 @@ class ClipEncoder:
 
     def embed_images(self, images: Sequence[Image.Image]) -> Vectors:
         """Return one unit vector per RGB image, ``[n, dim]``, rounded to float16 precision."""
-        return self._embed(images, self._image_batch, self._model.encode_image)
+        return self._unit(self._run(images, self._image_batch, self._towers.image))
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """Return one unit vector per text, ``[n, dim]``, rounded to float16 precision."""
-        return self._embed(texts, self._text_batch, self._model.encode_text)
+        return self._unit(self._texts(texts, self._towers))
 
     def look(self, images: Sequence[Image.Image]) -> list[Look]:
         """Return what the stages of the image tower make of each RGB image.
@@ -97,20 +112,23 @@ class ClipEncoder:
             InputError: the tower does not show its stages, or gives numbers that are not finite.
         """
         found: list[Look] = []
-        for batch, num_real in padded_batches(images, self._image_batch, self._batch_size):
-            on_device = batch.to(self._device)
+        for batch, num_real in self._batches(images, self._image_batch):
             with self._clock.forward():
-                maps = stages_of(self._maps(on_device))
+                maps = stages_of(self._maps(batch))
                 last = maps[-1].flatten(2).transpose(1, 2).float().cpu().numpy()
-                pooled = torch.cat([_pooled(one) for one in maps], dim=2).float().cpu().numpy()
+                side_by_side = (
+                    torch.cat([pooled(one) for one in maps], dim=2).float().cpu().numpy()
+                )
             channels = tuple(one.shape[1] for one in maps)
             for row in range(num_real):
-                found.append(Look(self._half(last[row]), self._half(pooled[row]), channels))
+                found.append(Look(self._half(last[row]), self._half(side_by_side[row]), channels))
         return found
 
     def _maps(self, batch: Tensor) -> list[Tensor]:
         try:
-            found = self._model.visual.forward_intermediates(batch, intermediates_only=True)
+            found = self._model.visual.forward_intermediates(
+                batch.to(self._torch_dtype), intermediates_only=True
+            )
             return found["image_intermediates"]
         except (AttributeError, NotImplementedError, AssertionError) as error:
             raise InputError(
@@ -128,21 +146,67 @@ class ClipEncoder:
         largest = float(np.finfo(np.float16).max)
         return values.clip(-largest, largest).astype(np.float16)
 
-    def _embed(
-        self,
-        items: Sequence[Item],
-        prepare: Callable[[Sequence[Item]], Tensor],
-        encode: Callable[[Tensor], Tensor],
-    ) -> Vectors:
-        found: list[Vectors] = []
-        for batch, num_real in padded_batches(items, prepare, self._batch_size):
-            on_device = batch.to(self._device)
-            with self._clock.forward():
-                vectors = encode(on_device).float().cpu()
-            found.append(self._unit(vectors[:num_real].numpy()))
-        return np.concatenate(found) if found else np.zeros((0, 0), dtype=np.float32)
+    @cached_property
+    def _model(self) -> Clip:
+        """The model of torch, which alone shows its stages; other backends need it for no more."""
+        return load_clip(self._source, self._torch_dtype, self._device)[0]
 
-    def _unit(self, vectors: Vectors) -> Vectors:
+    def _translated(self, model: Any) -> _Towers:
+        """Return the towers of the settings' backend, compared with those of ``model``."""
+        own = _of_torch(model)
+        rows = self._batch_size
+        images = self._image_batch(pictures(rows))
+        image = translate(self._settings, Calling(model, model.encode_image), images)
+        tokens = self._text_batch((SENTENCES * rows)[:rows])
+        short = for_short_texts(model, self._tokenize)
+        texts: list[tuple[int, Forward]] = []
+        for context, tower in [*([short] if short else []), (tokens.shape[1], model)]:
+            batch = tokens[:, :context].contiguous()
+            forward = translate(self._settings, Calling(tower, tower.encode_text), batch)
+            texts.append((context, forward))
+        towers = _Towers(image, tuple(texts))
+        with torch.inference_mode():
+            check_vectors(self._settings, "images", image(images), own.image(images))
+            found, reference = self._texts(SENTENCES, towers), self._texts(SENTENCES, own)
+        check_vectors(self._settings, "texts", found, reference)
+        return towers
+
+    def _try(self, model: Clip, rows: int) -> None:
+        batch = self._image_batch(pictures(1) * rows).to(self._device)
+        with self._clock.forward():
+            model.encode_image(batch)
+
+    def _texts(self, texts: Sequence[str], towers: _Towers) -> Tensor:
+        """Return what the towers make of texts, ``[n, dim]``; each goes to the shortest it can."""
+        if len(towers.texts) == 1:
+            return self._run(texts, self._text_batch, towers.texts[0][1])
+        tokens = self._text_batch(texts) if texts else torch.zeros((0, 1), dtype=torch.int64)
+        contexts = torch.tensor([context for context, _ in towers.texts])
+        tower_of = torch.searchsorted(contexts, num_tokens(tokens))
+        places = [torch.nonzero(tower_of == index).flatten() for index in range(len(contexts))]
+        found = [
+            self._run(tokens[rows, :context], Tensor.contiguous, forward)
+            for rows, (context, forward) in zip(places, towers.texts, strict=True)
+            if len(rows)
+        ]
+        order = torch.cat(places)
+        return torch.cat(found)[torch.argsort(order)] if found else torch.zeros((0, 0))
+
+    def _run(self, items: Any, prepare: _Prepare, forward: Forward) -> Tensor:
+        """Return what ``forward`` makes of each of ``items``, ``[n, dim]`` in float32."""
+        found: list[Tensor] = []
+        for batch, num_real in self._batches(items, prepare):
+            with self._clock.forward():
+                found.append(forward(batch).float().cpu()[:num_real])
+        return torch.cat(found) if found else torch.zeros((0, 0))
+
+    def _batches(
+        self, items: Sequence[Item], prepare: Callable[[Sequence[Item]], Tensor]
+    ) -> Iterator[tuple[Tensor, int]]:
+        return padded_batches(items, prepare, self._batch_size, self._device)
+
+    def _unit(self, raw: Tensor) -> Vectors:
+        vectors: Vectors = raw.numpy()
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         if not np.all(np.isfinite(lengths)) or np.any(lengths == 0):
             raise InputError(
@@ -157,26 +221,6 @@ class ClipEncoder:
 
     def _text_batch(self, texts: Sequence[str]) -> Tensor:
         return self._tokenize([_bounded(text) for text in texts])
-
-
-def stages_of(maps: Sequence[Tensor]) -> list[Tensor]:
-    """Return up to four of the maps ``[batch, channels, height, width]`` of a tower, in order.
-
-    Where maps shrink on their way, the last of each size, of the four smallest sizes: the stages
-    of a ResNet. Where all are of one size, as in a transformer, four that are evenly spaced, the
-    last one among them.
-    """
-    last_of_size = {tuple(one.shape[2:]): index for index, one in enumerate(maps)}
-    if len(last_of_size) > 1:
-        return [maps[index] for index in sorted(last_of_size.values())[-_MOST_STAGES:]]
-    number = min(_MOST_STAGES, len(maps))
-    return [maps[(place + 1) * len(maps) // number - 1] for place in range(number)]
-
-
-def _pooled(one: Tensor) -> Tensor:
-    """Return a map averaged to 2 x 2 positions, ``[batch, 4, channels]``, row by row."""
-    square = torch.nn.functional.adaptive_avg_pool2d(one.float(), PYRAMID_SIDE)
-    return square.flatten(2).transpose(1, 2)
 
 
 def round_to_half(vectors: Vectors) -> Vectors:
@@ -199,44 +243,3 @@ def _less_elongated(image: Image.Image) -> Image.Image:
         return image
     left, top = (width - across) // 2, (height - down) // 2
     return image.crop((left, top, left + across, top + down))
-
-
-def _load_model(
-    source: EncoderSource, dtype: torch.dtype, device: torch.device
-) -> tuple[_Clip, Callable[[Image.Image], Tensor]]:
-    with warnings.catch_warnings():
-        # What open_clip and timm deprecate among themselves is nothing the user can act on.
-        warnings.simplefilter("ignore")
-        import open_clip
-
-        try:
-            model, _, preprocess = open_clip.create_model_and_transforms(
-                source.model,
-                pretrained=source.pretrained,
-                precision="bf16" if dtype == torch.bfloat16 else "fp32",
-                device=device,
-                weights_only=True,
-            )
-        except Exception as error:  # open_clip, timm, safetensors and torch raise all kinds
-            raise InputError(
-                f"cannot load encoder {source.model} with weights {source.pretrained or 'inside'}"
-                f": {error}. Check that weights and configuration belong together, or set "
-                "observe.encoder=none."
-            ) from error
-    model.eval()
-    return model, preprocess
-
-
-def _load_tokenizer(source: EncoderSource) -> Callable[[list[str]], Tensor]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import open_clip
-
-        try:
-            tokenizer: Callable[[list[str]], Tensor] = open_clip.get_tokenizer(source.model)
-        except Exception as error:  # some tokenizers are fetched from a hub
-            raise InputError(
-                f"cannot load the tokenizer of encoder {source.model}: {error}. Use an encoder "
-                "with open_clip's own tokenizer (such as ViT-B-32), or a local-dir: that holds it."
-            ) from error
-    return tokenizer

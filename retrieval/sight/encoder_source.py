@@ -11,6 +11,7 @@ from typing import Final
 from cache.errors import InputError
 from cache.keys import fingerprint
 from retrieval.settings import ObserveSettings
+from retrieval.sight.bounds import backend_identity
 from retrieval.sight.weights import file_digest
 
 _LOCAL_DIR: Final = "local-dir:"
@@ -34,13 +35,16 @@ class EncoderSource:
 
 
 def encoder_fingerprint(settings: ObserveSettings) -> str:
-    """Return what makes vectors comparable: model, preprocessing, weights, dtype; "" for none.
+    """Return what makes vectors comparable: model, preprocessing, weights, dtype, and backend.
+
+    Empty without an encoder.
 
     Vectors of equal fingerprint may be compared with each other, whichever machine made them.
     """
     if settings.encoder == "none":
         return ""
-    return fingerprint({"source": find_encoder(settings).digest, "dtype": settings.dtype})
+    made_by = {"source": find_encoder(settings).digest, "dtype": settings.dtype}
+    return fingerprint({**made_by, **backend_identity(settings)})
 
 
 def find_encoder(settings: ObserveSettings) -> EncoderSource:

@@ -1,44 +1,97 @@
-"""Where models run, and how long: shared by the detector and the encoder."""
+"""Where models run, how many rows at a time, and how long: for the detector and the encoder."""
 
 from __future__ import annotations
 
+import logging
+import os
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import torch
 from torch import Tensor
 
+from cache.errors import InputError
+from retrieval.settings import ObserveSettings
+
 Item = TypeVar("Item")
 
+# On two cores, more rows than these are no faster in any model, and slower in a detector.
+_CPU_ROWS: Final = 8
+_MOST_ROWS: Final = 256
+# Batches that are prepared side by side for a GPU, which is faster than one thread is.
+_MOST_AHEAD: Final = 8
+_CPU: Final = torch.device("cpu")
+_DTYPES: Final = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
 
-def pick_device(name: str | None = None) -> torch.device:
-    """Return the device called ``name``; without a name CUDA where there is one, else the CPU."""
-    if name is not None:
-        return torch.device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+_log = logging.getLogger(__name__)
+
+
+def pick_device(name: str | None = None, backend: str = "torch") -> torch.device:
+    """Return the device called ``name``; without a name CUDA where there is one, else the CPU.
+
+    Raises:
+        InputError: ``backend`` does not run there.
+    """
+    if backend == "torch":
+        return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if torch.device(name or "cpu").type != "cpu":
+        raise InputError(
+            f"backend {backend} runs on the CPU, not on {name}. Set observe.backend=torch."
+        )
+    return _CPU
+
+
+def pick_dtype(settings: ObserveSettings, device: torch.device) -> torch.dtype:
+    """Return the type of weights; it decides what comes out, so it is never another one.
+
+    Raises:
+        InputError: ``device`` cannot compute in it.
+    """
+    if settings.dtype == "float16" and device.type == "cpu":
+        raise InputError(
+            "observe.dtype=float16 is for CUDA. Set observe.dtype=float32, or bfloat16 on a CPU "
+            "that has it."
+        )
+    if settings.dtype == "bfloat16" and device.type == "cpu" and not cpu_has_bfloat16():
+        _log.warning("this CPU has no bfloat16 of its own: float32 would be faster here")
+    return _DTYPES[settings.dtype]
+
+
+def cpu_has_bfloat16() -> bool:
+    """Return whether this CPU multiplies bfloat16 in hardware; True where torch cannot tell."""
+    tell = getattr(torch.cpu, "get_capabilities", None)
+    return tell is None or any(able for name, able in tell().items() if "bf16" in name)
 
 
 class ForwardClock:
-    """Adds up the wall time inside forward passes."""
+    """Adds up the wall time inside forward passes, which run one at a time."""
 
     def __init__(self, device: torch.device) -> None:
         self.seconds = 0.0
         self._device = device
+        self._lock = threading.Lock()
 
     @contextmanager
     def forward(self) -> Iterator[None]:
         """Run a forward pass, without gradients, and count its time."""
-        self._wait()
-        start = time.perf_counter()
-        try:
-            with torch.inference_mode():
-                yield
+        with self._lock:
             self._wait()
-        finally:
-            self.seconds += time.perf_counter() - start
+            start = time.perf_counter()
+            try:
+                with torch.inference_mode():
+                    yield
+                self._wait()
+            finally:
+                self.seconds += time.perf_counter() - start
 
     def _wait(self) -> None:
         if self._device.type == "cuda":
@@ -46,24 +99,65 @@ class ForwardClock:
 
 
 def padded_batches(
-    items: Sequence[Item], prepare: Callable[[Sequence[Item]], Tensor], batch_size: int
+    items: Sequence[Item],
+    prepare: Callable[[Sequence[Item]], Tensor],
+    batch_size: int,
+    device: torch.device = _CPU,
 ) -> Iterator[tuple[Tensor, int]]:
     """Yield ``(batch, num_real)``; a batch always has ``batch_size`` rows, zeros at its end.
 
     A kernel may sum in another order for another batch size, so all batches have the same one:
     what comes out for an item then does not depend on how many items came with it. The next
-    batch is prepared while the caller works on this one.
+    batches are prepared, and moved to ``device``, while the caller works on this one.
     """
     chunks = [items[start : start + batch_size] for start in range(0, len(items), batch_size)]
     if not chunks:
         return
-    with ThreadPoolExecutor(max_workers=1) as ahead:
-        pending = ahead.submit(prepare, chunks[0])
+
+    def ready(chunk: Sequence[Item]) -> Tensor:
+        rows = prepare(chunk)
+        if len(chunk) < batch_size:
+            padding = rows.new_zeros((batch_size - len(chunk), *rows.shape[1:]))
+            rows = torch.cat([rows, padding])
+        return _moved(rows, device)
+
+    ahead = 1 if device.type == "cpu" else min(os.cpu_count() or 1, _MOST_AHEAD)
+    with ThreadPoolExecutor(ahead, "prepare") as pool:
+        pending = deque(pool.submit(ready, chunk) for chunk in chunks[:ahead])
         for index, chunk in enumerate(chunks):
-            rows = pending.result()
-            if index + 1 < len(chunks):
-                pending = ahead.submit(prepare, chunks[index + 1])
-            if len(chunk) < batch_size:
-                padding = rows.new_zeros((batch_size - len(chunk), *rows.shape[1:]))
-                rows = torch.cat([rows, padding])
+            rows = pending.popleft().result()
+            if index + ahead < len(chunks):
+                pending.append(pool.submit(ready, chunks[index + ahead]))
             yield rows, len(chunk)
+
+
+def _moved(rows: Tensor, device: torch.device) -> Tensor:
+    # From pinned memory a GPU copies by itself, while it computes.
+    return rows.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else rows
+
+
+def rows_of_batch(
+    settings: ObserveSettings, device: torch.device, forward: Callable[[int], object]
+) -> int:
+    """Return how many rows a batch has; ``forward`` runs the model on so many."""
+    if settings.batch_size:
+        return settings.batch_size
+    if device.type != "cuda":
+        return _CPU_ROWS
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    forward(_CPU_ROWS)
+    used = torch.cuda.max_memory_allocated(device) - before
+    free, _ = torch.cuda.mem_get_info(device)
+    return rows_that_fit(used / _CPU_ROWS, free / 2)
+
+
+def rows_that_fit(bytes_per_row: float, room: float) -> int:
+    """Return the largest power of two of rows, from 8 to 256, that takes at most ``room`` bytes.
+
+    A power of two, so that a little more or less free memory mostly changes nothing.
+    """
+    rows = _CPU_ROWS
+    while rows < _MOST_ROWS and 2 * rows * bytes_per_row <= room:
+        rows *= 2
+    return rows

@@ -7,7 +7,7 @@ a system gains under this protocol, it gains by counting.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -16,8 +16,8 @@ from PIL import Image
 from cache.keys import fingerprint
 from cache.records import Observation, Post, Region, Vector
 from retrieval.datasets.legacy_objects import LegacyObjects
-from retrieval.sight.photos import Photo
-from retrieval.sight.sight import PostObserver
+from retrieval.sight.look import PostObserver
+from retrieval.sight.photos import Needs, Photo
 
 _LABEL: Final = "published object"
 
@@ -40,6 +40,16 @@ class LegacyObserver:
     def forward_seconds(self) -> float:
         """Wall time inside forward passes so far."""
         return self._observer.forward_seconds
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """Wall time of detecting and embedding so far."""
+        return self._observer.seconds
+
+    @property
+    def needs(self) -> Needs | None:
+        """How many pixels the other observer looks at."""
+        return self._observer.needs
 
     def observe(
         self, posts: Sequence[Post], photos: Sequence[Photo | None], statuses: Sequence[str]

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from PIL import Image, ImageFile
 from PIL.BmpImagePlugin import BmpImageFile
@@ -43,6 +43,16 @@ _UPRIGHT: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_ON_ITS_SIDE: Final = frozenset({5, 6, 7, 8})
+# What a JPEG decoder can leave out: all but one in so many pixels of each row and column.
+_JPEG_SCALES: Final = (8, 4, 2)
+
+
+class Needs(NamedTuple):
+    """Pixels that are looked at, at least: of the longer and of the shorter side of a photo."""
+
+    long_side: int
+    short_side: int
 
 
 class _QuietPillow:
@@ -94,28 +104,29 @@ class Photo:
     Attributes:
         media: the bytes as found; width and height are of the upright image.
         pixels: mode RGB, upright, transparency laid on white; the first frame of an animation.
+            Fewer than ``media`` says, where the photo was decoded for `Needs`.
     """
 
     media: Media
     pixels: Image.Image = field(repr=False)
 
 
-def load_photo(path: Path) -> Photo:
-    """Return the photo in a file.
+def load_photo(path: Path, needs: Needs | None = None) -> Photo:
+    """Return the photo in a file; a JPEG with no more pixels than ``needs``, as far as may be.
 
     Raises:
         PhotoProblem: with the reason.
     """
-    return _decode(read_photo(path), str(path))
+    return _decode(read_photo(path), str(path), needs)
 
 
-def decode_image(data: bytes) -> Photo:
-    """Return the photo in ``data``.
+def decode_image(data: bytes, needs: Needs | None = None) -> Photo:
+    """Return the photo in ``data``; a JPEG with no more pixels than ``needs``, as far as may be.
 
     Raises:
         PhotoProblem: with the reason.
     """
-    return _decode(data, "image")
+    return _decode(data, "image", needs)
 
 
 def read_photo(path: Path) -> bytes:
@@ -153,7 +164,7 @@ def _unreadable(path: Path, error: Exception) -> PhotoProblem:
     )
 
 
-def _decode(data: bytes, name: str) -> Photo:
+def _decode(data: bytes, name: str, needs: Needs | None) -> Photo:
     if not data:
         raise PhotoProblem("empty", f"{name} has no bytes. Download it again.")
     image_format, opener = identify(data, name)
@@ -163,9 +174,13 @@ def _decode(data: bytes, name: str) -> Photo:
             if image_format == "WEBP":
                 refuse_too_many(webp_canvas(data), name)
             image = opener(BytesIO(data))
-            refuse_too_many(image.size, name)
+            size = image.size
+            refuse_too_many(size, name)
+            if needs is not None:
+                _shrink(image, needs)
             image.load()
-            pixels = _upright(image, _orientation(image))
+            orientation = _orientation(image)
+            pixels = _upright(image, orientation)
     except PhotoProblem:
         raise
     except Image.DecompressionBombError as error:
@@ -178,8 +193,24 @@ def _decode(data: bytes, name: str) -> Photo:
             f"{name} is a damaged or truncated {image_format} ({type(error).__name__}: {error}). "
             "Download it again.",
         ) from error
-    media = Media(content_key(data), data, image_format, pixels.width, pixels.height)
-    return Photo(media, pixels)
+    if image_format != "JPEG":
+        size = pixels.size
+    elif orientation in _ON_ITS_SIDE:
+        size = size[::-1]
+    return Photo(Media(content_key(data), data, image_format, *size), pixels)
+
+
+def _shrink(image: ImageFile.ImageFile, needs: Needs) -> None:
+    """Let a JPEG be decoded at the smallest scale that leaves what ``needs`` says.
+
+    Every byte is read all the same: what is damaged or cut off is found as in full size.
+    """
+    long_side, short_side = max(image.size), min(image.size)
+    for scale in _JPEG_SCALES:
+        if long_side >= scale * needs.long_side and short_side >= scale * needs.short_side:
+            # Other formats have no scales, and do nothing.
+            image.draft(None, (image.width // scale, image.height // scale))
+            return
 
 
 def identify(data: bytes, name: str) -> tuple[str, _Opener]:

@@ -1,55 +1,22 @@
-"""Observed posts, a batch at a time: photos are loaded while the models look at the last ones."""
+"""Observed posts: looked at now, or read from what an earlier build saw in them."""
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from typing import TypeAlias
 
 from cache.errors import RamieError
 from cache.reading.parquet_reader import ParquetReader
-from cache.records import Observation, Post
-from retrieval.building.gather import EvidenceEncoder, Seen, Unfinished
-from retrieval.building.stopwatch import Stopwatch
-from retrieval.sight.photos import Photo, PhotoProblem, load_photo
+from cache.records import Post
+from retrieval.building.cases import Seen, Unfinished
+from retrieval.sight.look import MOST_POSTS, Eyes
 
-# One batch ends with either: enough posts to fill the models' batches, or so many pixels that
-# more decoded photos would only take memory (64 million are 192 MB).
-_MOST_POSTS: Final = 64
-_MOST_PIXELS: Final = 64_000_000
-
+_Batches: TypeAlias = Sequence[Sequence[Post]]
+_Looks: TypeAlias = Generator[list[Seen | Unfinished]]
 _log = logging.getLogger(__name__)
-
-
-class PostObserver(EvidenceEncoder, Protocol):
-    """What sees posts; `Observer` is the real one."""
-
-    @property
-    def fingerprint(self) -> str:
-        """What decides the observations; known without loading a model."""
-        ...
-
-    @property
-    def forward_seconds(self) -> float:
-        """Wall time inside forward passes so far."""
-        ...
-
-    def observe(
-        self, posts: Sequence[Post], photos: Sequence[Photo | None], statuses: Sequence[str]
-    ) -> list[Observation]:
-        """Return one observation per post; nothing in it depends on the other posts."""
-        ...
-
-
-class _Loaded(NamedTuple):
-    """Posts with their decoded photos, ready to be observed together."""
-
-    posts: list[Post]
-    photos: list[Photo | None]
-    statuses: list[str]
 
 
 class Sight:
@@ -60,54 +27,93 @@ class Sight:
         num_observed: posts observed in this run.
     """
 
-    def __init__(
-        self,
-        observer: PostObserver,
-        photos: Mapping[str, Path],
-        earlier: ParquetReader | None,
-        watch: Stopwatch,
-    ) -> None:
-        """Observe with ``observer`` what ``earlier`` has not.
+    def __init__(self, eyes: Eyes, earlier: ParquetReader | None) -> None:
+        """Look with ``eyes`` at what ``earlier`` has not.
 
         Args:
-            observer: sees.
-            photos: path by example id, of the posts that have one.
+            eyes: look.
             earlier: a finished store with the same posts and observer, or None.
-            watch: counts the time of the stages ``photos`` and ``observe``.
         """
-        self._observer = observer
-        self._photos = photos
+        self._eyes = eyes
         self._earlier = earlier
         self._known = frozenset(earlier.example_ids()) if earlier is not None else frozenset()
-        self._watch = watch
-        self._remembered: dict[str, Seen] = {}
+        self._remembered: dict[str, Seen | Unfinished] = {}
+        self._expected: tuple[_Batches, _Looks] | None = None
         self.photo_problems: Counter[str] = Counter()
         self.num_observed = 0
 
-    def see(self, posts: Sequence[Post]) -> Iterator[list[Seen | Unfinished]]:
-        """Yield what is seen in ``posts``, in some order, a batch at a time."""
-        unknown: list[Post] = []
-        stored: list[Seen | Unfinished] = []
-        for post in posts:
-            seen = self._stored(post)
-            if seen is None:
-                unknown.append(post)
-            else:
-                stored.append(seen)
-        if stored:
-            yield stored
-        yield from self._look(unknown)
+    def remember(self, posts: Sequence[Post], then: _Batches) -> list[Seen]:
+        """Return what is seen in ``posts``, as far as it can be, and keep it for `see`.
 
-    def remember(self, posts: Sequence[Post]) -> list[Seen]:
-        """Return what is seen in ``posts``, as far as it can be, and keep it for `see`."""
-        found = [one for batch in self.see(posts) for one in batch if isinstance(one, Seen)]
+        Args:
+            posts: are looked at.
+            then: what `see` will be asked for next: it is looked at without a break, for eyes may
+                take long to open.
+        """
+        batches = [posts[start : start + MOST_POSTS] for start in range(0, len(posts), MOST_POSTS)]
+        kept = {post.example_id for post in posts}
+        fresh = self._fresh(batches)
+        later = [[post for post in batch if post.example_id not in kept] for batch in then]
+        looks = self._look([*fresh, *self._fresh(later)])
+        found = [one for batch in self._see(batches, looks) for one in batch]
         self._remembered = {one.example_id: one for one in found}
+        self._expected = (then, looks)
+        return [one for one in found if isinstance(one, Seen)]
+
+    def see(self, batches: _Batches) -> _Looks:
+        """Yield what is seen in each of ``batches``, in some order within the batch."""
+        expected, self._expected = self._expected, None
+        if expected is not None and expected[0] == batches:
+            looks = expected[1]
+        else:
+            if expected is not None:
+                expected[1].close()
+            looks = self._look(self._fresh(batches))
+        with closing(looks):
+            yield from self._see(batches, looks)
+
+    def close(self) -> None:
+        """Look no further at what was expected."""
+        if self._expected is not None:
+            self._expected[1].close()
+            self._expected = None
+
+    def _see(self, batches: _Batches, looks: _Looks) -> _Looks:
+        for batch, fresh in zip(batches, self._fresh(batches), strict=True):
+            yield self._read(batch) + (next(looks) if fresh else [])
+
+    def _fresh(self, batches: _Batches) -> list[list[Post]]:
+        return [[post for post in batch if not self._is_known(post)] for batch in batches]
+
+    def _is_known(self, post: Post) -> bool:
+        return post.example_id in self._remembered or post.example_id in self._known
+
+    def _look(self, batches: _Batches) -> _Looks:
+        batches = [batch for batch in batches if batch]
+        if not batches:
+            return
+        looked = self._eyes.look(batches)
+        for batch, (found, problems) in zip(batches, looked, strict=True):
+            self.num_observed += len(batch)
+            self.photo_problems.update(problems)
+            yield found
+
+    def _read(self, posts: Sequence[Post]) -> list[Seen | Unfinished]:
+        """Return what is known of those of ``posts`` that were seen before."""
+        found: list[Seen | Unfinished] = []
+        damaged: list[Post] = []
+        for post in filter(self._is_known, posts):
+            seen = self._remembered.get(post.example_id) or self._stored(post)
+            if seen is None:
+                damaged.append(post)
+            else:
+                found.append(seen)
+        for again in self._look([damaged] if damaged else []):
+            found += again
         return found
 
     def _stored(self, post: Post) -> Seen | None:
-        if post.example_id in self._remembered:
-            return self._remembered[post.example_id]
-        if self._earlier is None or post.example_id not in self._known:
+        if self._earlier is None:
             return None
         try:
             observation = self._earlier.read(post.example_id).observation
@@ -116,64 +122,3 @@ class Sight:
         except RamieError as problem:
             _log.warning("post %s is observed again: %s", post.example_id, problem)
             return None
-
-    def _look(self, posts: Sequence[Post]) -> Iterator[list[Seen | Unfinished]]:
-        batches = self._load(posts)
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="photos") as ahead:
-            pending = ahead.submit(next, batches, None)
-            while True:
-                with self._watch.stage("photos"):
-                    batch = pending.result()
-                if batch is None:
-                    return
-                pending = ahead.submit(next, batches, None)
-                with self._watch.stage("observe"):
-                    found = self._observe(batch)
-                self.num_observed += len(batch.posts)
-                yield found
-
-    def _load(self, posts: Sequence[Post]) -> Iterator[_Loaded]:
-        batch, pixels = _Loaded([], [], []), 0
-        for post in posts:
-            photo, status = self._photo(post)
-            batch.posts.append(post)
-            batch.photos.append(photo)
-            batch.statuses.append(status)
-            pixels += 0 if photo is None else photo.media.width * photo.media.height
-            if len(batch.posts) == _MOST_POSTS or pixels >= _MOST_PIXELS:
-                yield batch
-                batch, pixels = _Loaded([], [], []), 0
-        if batch.posts:
-            yield batch
-
-    def _photo(self, post: Post) -> tuple[Photo | None, str]:
-        """Return the photo of a post, and the status that its observation gets."""
-        path = self._photos.get(post.example_id)
-        if path is None:
-            if post.photo_name:
-                self.photo_problems["missing"] += 1
-            return None, "missing" if post.photo_name else "none"
-        try:
-            return load_photo(path), "ok"
-        except PhotoProblem as problem:
-            _log.warning("post %s goes on without its photo: %s", post.example_id, problem)
-            self.photo_problems[problem.reason] += 1
-            return None, "missing" if problem.reason == "missing" else "unreadable"
-
-    def _observe(self, batch: _Loaded) -> list[Seen | Unfinished]:
-        try:
-            observations = self._observer.observe(batch.posts, batch.photos, batch.statuses)
-        except RamieError:
-            raise  # the models cannot be used: no post can be observed
-        except Exception as error:
-            if len(batch.posts) > 1:
-                # One post failed; alone, only that one does.
-                singles = (_Loaded([p], [f], [s]) for p, f, s in zip(*batch, strict=True))
-                return [found for single in singles for found in self._observe(single)]
-            name = batch.posts[0].example_id
-            _log.exception("post %s could not be observed", name)
-            return [Unfinished(name, f"{type(error).__name__}: {error}", unavailable=False)]
-        return [
-            Seen(observation, None if photo is None else photo.media)
-            for observation, photo in zip(observations, batch.photos, strict=True)
-        ]

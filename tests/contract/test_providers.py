@@ -71,6 +71,22 @@ def kb_case(folder: Path, *, with_encoder: bool) -> Case:
     )
 
 
+def lance_case(folder: Path) -> Case:
+    pytest.importorskip("lancedb", reason="needs the extra [lancedb]")
+    from retrieval.kb.lance_export import write_table
+    from retrieval.kb.lance_table import LanceTable
+
+    plain = kb_case(folder, with_encoder=True)
+    uri, encoder = str(folder / "lance"), open_kb(folder / "kb").encoder_fingerprint
+    for name in ("kb", "bare_kb"):
+        write_table(open_kb(folder / name), uri, name, lambda _: None)
+
+    def reopen(name: str = "bare_kb") -> Provider:
+        return KbProvider(LanceTable(uri, name), encoder, "lancedb")
+
+    return Case(reopen("kb"), plain.queries, plain.nothing, reopen, plain.foreign)
+
+
 def recorded_case(folder: Path) -> Case:
     captions = folder / "captions.txt"
     captions.write_text("1.jpg :a café in 東京 🗼\n2.jpg :two dogs\n", encoding="utf-8")
@@ -98,7 +114,9 @@ def live_case(name: str, folder: Path) -> Iterator[Case]:
         yield Case(reopen(), live.queries, live.nothing, reopen, live.foreign)
 
 
-@pytest.fixture(scope="module", params=["kb", "kb without encoder", "recorded", *LIVE_CASES])
+@pytest.fixture(
+    scope="module", params=["kb", "kb without encoder", "lancedb", "recorded", *LIVE_CASES]
+)
 def case(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Case]:
@@ -108,6 +126,8 @@ def case(
             yield live
     elif request.param == "recorded":
         yield recorded_case(folder)
+    elif request.param == "lancedb":
+        yield lance_case(folder)
     else:
         yield kb_case(folder, with_encoder=request.param == "kb")
 

@@ -1,0 +1,1 @@
+"""How the cost of every stage grows, and what that means for more posts than can be measured."""

@@ -1,0 +1,1 @@
+"""Engines: where posts are looked at when one machine is not enough."""
