@@ -17,7 +17,7 @@ help: ## list the targets
 	@echo
 	@echo "  RECIPE=$(RECIPE) STORE=$(STORE) RUN=$(RUN); further options in ARGS='--set key=value'"
 
-setup: $(VENV)/.installed ## create .venv and install everything into it (about 3 minutes, 6 GB)
+setup: $(VENV)/.installed ## create .venv and install everything into it (about 4 minutes, 8 GB)
 
 # torch and torchvision are asked for in one command, so that pip picks builds that match.
 $(VENV)/.installed: setup.cfg pyproject.toml
