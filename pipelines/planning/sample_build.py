@@ -33,29 +33,16 @@ from retrieval.sight.sight import Sight
 
 
 @dataclass(slots=True, kw_only=True)
-class SampleBuild:
-    """What building a sample took, and what came of it.
+class StageTimes:
+    """Adds up time by stage.
 
     Attributes:
-        posts: in the sample.
-        seconds: wall time by stage: ``look``, ``ask``, ``embed``, ``opening``, ``curate``,
-            ``write``, ``closing`` and ``features``.
+        seconds: wall time.
         cpu_seconds: the same of the processor's time, of all threads.
-        observations: of the posts.
-        asked: distinct questions that files at hand answered.
-        hits: that answers named.
-        kept: of them that became evidence.
-        size_bytes: of the files, by folder of the store.
     """
 
-    posts: int
     seconds: defaultdict[str, float] = field(default_factory=partial(defaultdict, float))
     cpu_seconds: defaultdict[str, float] = field(default_factory=partial(defaultdict, float))
-    observations: list[Observation] = field(default_factory=list)
-    asked: int = 0
-    hits: int = 0
-    kept: int = 0
-    size_bytes: dict[str, int] = field(default_factory=dict)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -64,6 +51,30 @@ class SampleBuild:
         yield
         self.seconds[name] += time.perf_counter() - wall
         self.cpu_seconds[name] += time.process_time() - cpu
+
+
+@dataclass(slots=True, kw_only=True)
+class SampleBuild(StageTimes):
+    """What building a sample took, and what came of it.
+
+    Attributes:
+        posts: in the sample.
+        seconds: wall time by stage: ``look``, ``ask``, ``embed``, ``opening``, ``curate``,
+            ``write``, ``closing`` and ``features``.
+        cpu_seconds: the same of the processor's time.
+        observations: of the posts.
+        asked: distinct questions that files at hand answered.
+        hits: that answers named.
+        kept: of them that became evidence.
+        size_bytes: of the files, by folder of the store.
+    """
+
+    posts: int
+    observations: list[Observation] = field(default_factory=list)
+    asked: int = 0
+    hits: int = 0
+    kept: int = 0
+    size_bytes: dict[str, int] = field(default_factory=dict)
 
 
 def part_of(dataset: Dataset, posts: int) -> Dataset:

@@ -7,9 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -81,14 +79,14 @@ def _cost(folder: Path, posts: int, kb: Path | None, hits: int, seed: int) -> Co
     from cache.checking.verify import verify_store
     from cache.store import open_store
     from pipelines.bench.figures import peak_bytes
-    from pipelines.planning.sample_build import build_sample, folder_bytes
+    from pipelines.planning.sample_build import StageTimes, build_sample, folder_bytes
     from pipelines.sources import make_providers
     from retrieval.datasets import read_dataset
     from retrieval.sight.observe import Observer
 
     write_posts(folder / "posts", posts, seed)
     settings = settings_of(folder / "posts", kb, hits)
-    watch = _Watch()
+    watch = StageTimes()
     with watch.stage("read"):
         dataset = read_dataset(settings.dataset)
     observer = Observer(settings.observe)
@@ -106,19 +104,6 @@ def _cost(folder: Path, posts: int, kb: Path | None, hits: int, seed: int) -> Co
         raise RuntimeError(f"the store is not what was built: {report.problems[:3]}")
     sizes = sum(folder_bytes(store).values())
     return Cost(posts, built.hits, watch.seconds, watch.cpu_seconds, peak_bytes(), sizes)
-
-
-class _Watch:
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self.cpu_seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        wall, cpu = time.perf_counter(), time.process_time()
-        yield
-        self.seconds[name] = time.perf_counter() - wall
-        self.cpu_seconds[name] = time.process_time() - cpu
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
