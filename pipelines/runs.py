@@ -74,6 +74,12 @@ def commit_of_run(run: Path) -> str:
     return commit if isinstance(commit, str) else ""
 
 
+def encoder_name(name: str) -> str:
+    """Return the name of a text encoder without the place of its files: a machine's fact."""
+    path = Path(name)
+    return "/".join(path.parts[-2:]) if path.is_absolute() else name
+
+
 def code_commit() -> str:
     """Return the commit of this checkout, with ``+`` if files differ; empty outside of one."""
     try:

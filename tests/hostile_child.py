@@ -38,7 +38,7 @@ _LIMIT_S: Final = 20
 _WAIT_S: Final = 120
 # The first operations are done to all stores, the others to one in so many; with 1, to all.
 _ALWAYS: Final = 3
-_EVERY: Final = int(os.environ.get("RAMIE_HOSTILE_EVERY", "8"))
+_EVERY: Final = int(os.environ.get("RAMIE_HOSTILE_EVERY", "16"))
 # For the machine's sake; what is promised is measured.
 _ADDRESS_BYTES: Final = 8 << 30
 _WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND

@@ -23,7 +23,9 @@ from model.scoring.evaluation import evaluate
 from pipelines.building import build_recipe
 from pipelines.comparing import scored as scoring
 from pipelines.comparing.compare import compare
+from pipelines.comparing.curves import learning_curves
 from pipelines.comparing.jobs import is_finished
+from pipelines.comparing.keep import keep
 from pipelines.comparing.scored import kept_score
 from pipelines.comparing.systems import ABLATIONS, System, blocks_of, systems_in
 from pipelines.comparing.workers import LOG
@@ -80,6 +82,48 @@ def test_a_kept_test_is_the_test(recipe: Recipe, store: Path, finished: Path) ->
     assert kept.counts.tolist() == again.counts.tolist()
     assert kept.example_ids == again.example_ids
     assert (kept.micro.tp, kept.micro.fp, kept.micro.fn) == tuple(kept.counts.sum(0).tolist())
+
+
+def test_what_is_kept_makes_the_same_table_without_weights_or_places(
+    recipe: Recipe, store: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = tiny_grid(recipe, store, finished, seeds=(1, 2))
+    done = compare(grid, say=silent)
+    kept = tmp_path / "kept"
+
+    assert keep(done, grid, kept) == 4
+    files = [path for path in kept.rglob("*") if path.is_file()]
+    assert all(path.suffix in (".json", ".jsonl", ".md") for path in files)
+    place = str(Path(recipe.model.text_encoder).parent).encode()
+    assert not [path for path in files if place in path.read_bytes()]
+
+    monkeypatch.setattr(scoring, "evaluate", None)
+    monkeypatch.setattr("pipelines.comparing.jobs.train", None)
+    again = compare(tiny_grid(recipe, store, kept, seeds=(1, 2)), say=silent)
+    assert again.table() == done.table()
+    assert learning_curves(grid, done.rows) == learning_curves(
+        tiny_grid(recipe, store, kept, seeds=(1, 2)), again.rows
+    )
+
+
+def test_another_run_is_never_kept_over_one_that_is_there(
+    recipe: Recipe, store: Path, finished: Path, tmp_path: Path
+) -> None:
+    grid = tiny_grid(recipe, store, finished, seeds=(1, 2))
+    done = compare(grid, say=silent)
+    kept = tmp_path / "kept"
+    keep(done, grid, kept)
+    longer = recipe.model_copy(update={"train": recipe.train.model_copy(update={"epochs": 9})})
+    for run in kept.glob("*-seed*"):
+        there = read_run(run)
+        write_run(run, there.model_copy(update={"train": longer.train}))
+    before = {path: path.read_bytes() for path in kept.rglob("*") if path.is_file()}
+
+    with pytest.raises(InputError, match=r"another run: train\.epochs"):
+        keep(done, grid, kept)
+    with pytest.raises(InputError, match="is where the runs are"):
+        keep(done, grid, finished)
+    assert {path: path.read_bytes() for path in before} == before
 
 
 @pytest.mark.parametrize("change", ["store", "split", "evidence", "run", "cut"])

@@ -14,7 +14,7 @@ from model.run import Run, read_run
 from pipelines.comparing.places import Place
 from pipelines.comparing.scored import fingerprint_of
 from pipelines.config import Recipe
-from pipelines.runs import code_commit, commit_of_run
+from pipelines.runs import code_commit, commit_of_run, encoder_name
 from retrieval.datasets.protocol import CONTAMINATED, is_contaminated, protocol_of
 
 _SHOWN: Final = 12
@@ -113,7 +113,7 @@ def facts_of(
         worlds=tuple(place.name for place in places if place.name),
         protocol=protocol or f"data of recipe {recipe.name}",
         contaminated=CONTAMINATED if is_contaminated(protocol) else "",
-        encoder=_encoder(recipe.model.text_encoder),
+        encoder=encoder_name(recipe.model.text_encoder),
         stores=tuple(fingerprint_of(place.store) for place in places),
         partners=tuple(
             dict.fromkeys(one.second.store for one in described.values() if one.second)
@@ -143,12 +143,6 @@ def _protocol(store: Path) -> str:
     with open_store(store, reader="parquet") as reader:
         examples = [reader.features(name).example for name in reader.example_ids("test")]
     return protocol_of(str(settings.get("reader", "")), None, examples)
-
-
-def _encoder(name: str) -> str:
-    """Return a name without the place of a file."""
-    path = Path(name)
-    return "/".join(path.parts[-2:]) if path.is_absolute() else name
 
 
 def _code(run: Path, there: Run) -> str:

@@ -15,7 +15,7 @@ from model.run import DESCRIPTION, read_run
 from model.training import train
 from pipelines.comparing.scored import Scored, fingerprint_of, kept_score, scored
 from pipelines.config import Recipe
-from pipelines.runs import RECIPE_FILE, write_recipe
+from pipelines.runs import RECIPE_FILE, encoder_name, write_recipe
 from pipelines.tasks import model_task
 
 _LOCK: Final = "compare.lock"
@@ -124,6 +124,4 @@ def _differing(prefix: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) 
 
 def _same(key: str, value: Any) -> Any:
     """Return a value without machine facts: an encoder in another folder is the same one."""
-    if key == "text_encoder" and Path(value).is_absolute():
-        return Path(value).parts[-2:]
-    return value
+    return encoder_name(value) if key == "text_encoder" else value

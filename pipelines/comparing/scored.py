@@ -92,6 +92,12 @@ def scored(
     return _scored(content)
 
 
+def keep_score(run: Path, copy: Path, split: str, shown: EvidenceOf) -> None:
+    """Write a test of ``run`` beside a copy of its description."""
+    content = json.loads(_path(run, split, shown).read_bytes()) | {"run": _digest(copy)}
+    write_atomically(_path(copy, split, shown), json.dumps(content).encode())
+
+
 def kept_score(run: Path, store: str, split: str, shown: EvidenceOf) -> Scored | None:
     """Return what is kept of an earlier test on the store of that fingerprint, or None.
 

@@ -11,24 +11,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from cache.recording.recordings import Recordings
-from cache.records import Dropped, Media, Observation, StoredExample
+from cache.records import Observation
 from cache.writing.writer import StoreWriter
 from retrieval.asking.manner import AskingOptions, Manner
 from retrieval.building.builder import RECORDINGS
-from retrieval.building.cases import Case, Seen, Unfinished
+from retrieval.building.cases import Case, Seen
 from retrieval.building.feature_sets import complete_features
 from retrieval.building.gather import Gatherer
 from retrieval.building.identity import store_identity
 from retrieval.building.reference import reference_ids
+from retrieval.building.shard_rows import ShardRows
 from retrieval.building.shards import Shards
 from retrieval.datasets import Dataset
 from retrieval.features.maker import FeatureMaker
 from retrieval.providers.base import Provider
 from retrieval.settings import BuildSettings
-from retrieval.sight.look import MOST_POSTS, LocalEyes, PostObserver
+from retrieval.sight.look import LocalEyes, PostObserver, in_batches
 from retrieval.sight.sight import Sight
 
 
@@ -151,17 +153,16 @@ def _look(
     dataset: Dataset, observer: PostObserver, gatherer: Gatherer, shards: Shards
 ) -> dict[str, Seen]:
     posts = shards.posts(range(len(shards)))
-    batches = [posts[start : start + MOST_POSTS] for start in range(0, len(posts), MOST_POSTS)]
     sight = Sight(LocalEyes(observer, dataset.photos, gatherer.watch), None)
-    found = [one for batch in sight.see(batches) for one in batch if isinstance(one, Seen)]
-    return {one.example_id: one for one in found}
+    found = chain.from_iterable(sight.see(in_batches(posts)))
+    return {one.example_id: one for one in found if isinstance(one, Seen)}
 
 
 def _ask(gatherer: Gatherer, seen: Sequence[Seen], done: SampleBuild) -> list[Case]:
     cases: list[Case] = []
-    for start in range(0, len(seen), MOST_POSTS):
+    for part in in_batches(seen):
         with done.stage("ask"):
-            batch = gatherer.ask(seen[start : start + MOST_POSTS])
+            batch = gatherer.ask(part)
             gatherer.fetch(batch)
         with done.stage("embed"):
             gatherer.embed(batch)
@@ -193,22 +194,12 @@ def _build_shard(
 ) -> None:
     examples = {one.post.example_id: one for one in shards[index]}
     cases = _ask(gatherer, [seen[name] for name in examples if name in seen], done)
-    rows: list[StoredExample] = []
-    dropped: dict[str, tuple[Dropped, ...]] = {}
-    media: dict[str, Media] = {}
+    shard = ShardRows()
     with done.stage("curate"):
-        for start in range(0, len(cases), MOST_POSTS):
-            part = cases[start : start + MOST_POSTS]
-            for case, found in zip(part, gatherer.curate(part), strict=True):
-                name = case.seen.example_id
-                if isinstance(found, Unfinished):
-                    continue
-                rows.append(StoredExample(examples[name], case.seen.observation, found.evidence))
-                dropped[name] = found.dropped
-                media |= {image.key: image for image in found.media}
-    missing = sorted(examples.keys() - dropped.keys())
+        for part in in_batches(cases):
+            shard.add(part, gatherer.curate(part), examples)
+    missing = sorted(examples.keys() - shard.dropped.keys())
     with done.stage("write"):
-        compared = gatherer.compared_with
-        writer.write_shard(index, rows, dropped, media.values(), missing, compared)
+        shard.write(writer, index, missing, gatherer.compared_with)
     done.hits += sum(len(case.hits) for case in cases)
-    done.kept += sum(len(row.evidence) for row in rows)
+    done.kept += sum(len(row.evidence) for row in shard.rows)

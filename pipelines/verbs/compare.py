@@ -43,6 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, metavar="DIR", help="folder of the runs (default: runs/compare/NAME)"
     )
     parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="DIR",
+        help="copy the table and what it is made of (every run's tests and curve, no weights) "
+        "there: small enough for version control, and an --out to go on from",
+    )
+    parser.add_argument(
         "--plots",
         action="store_true",
         help="also draw figures, as SVG and PNG, into OUT/plots",
@@ -99,6 +106,10 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(f"--workers {options.workers} would train nothing; give 1 or more.")
     grid = _grid(options)
     done = compare(grid, workers=options.workers, only_finished=options.finished, say=note)
+    if options.keep:
+        from pipelines.comparing.keep import keep
+
+        note(f"{options.keep}: {keep(done, grid, options.keep)} runs kept")
     plots: list[str] = []
     if options.plots:
         from pipelines.comparing.plots import write_plots

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from cache.records import Dropped, Example, Media, Post, StoredExample
+from cache.records import Example, Post
 from cache.writing.writer import StoreWriter
 from retrieval.building.cases import Case, Seen, Unfinished
 from retrieval.building.gather import Gatherer
 from retrieval.building.line import Batch, Line
 from retrieval.building.progress import BuildProgress
 from retrieval.building.recurate import refuse_unfinished, still_unfinished
+from retrieval.building.shard_rows import ShardRows
 from retrieval.datasets import Dataset
-from retrieval.sight.look import MOST_POSTS
+from retrieval.sight.look import MOST_POSTS, in_batches
 from retrieval.sight.sight import Sight
 
 
@@ -53,7 +54,7 @@ class Shards:
 
 
 @dataclass(slots=True)
-class _Open:
+class _Open(ShardRows):
     """A shard some of whose batches are finished.
 
     Attributes:
@@ -61,10 +62,6 @@ class _Open:
     """
 
     num_posts: int = 0
-    rows: list[StoredExample] = field(default_factory=list)
-    dropped: dict[str, tuple[Dropped, ...]] = field(default_factory=dict)
-    media: dict[str, Media] = field(default_factory=dict)
-    unfinished: list[Unfinished] = field(default_factory=list)
 
 
 class ShardBuilder:
@@ -126,9 +123,9 @@ class ShardBuilder:
         posts = self._shards.posts([index])
         if self._only is not None:
             posts = [post for post in posts if post.example_id in self._only]
-        for start in range(0, max(len(posts), 1), MOST_POSTS):
-            end = start + MOST_POSTS
-            yield Batch(index, posts[start:end], start, end >= len(posts))
+        parts = in_batches(posts) or [()]
+        for number, part in enumerate(parts, 1):
+            yield Batch(index, part, MOST_POSTS * (number - 1), number == len(parts))
 
     def _finish(self, batch: Batch, failed: list[Unfinished], cases: list[Case]) -> None:
         """Curate a batch; with the last one of a shard, write the shard."""
@@ -141,15 +138,7 @@ class ShardBuilder:
             )
         examples = {one.post.example_id: one for one in self._shards[batch.shard]}
         shard.unfinished += failed
-        for case, found in zip(cases, self.gatherer.curate(cases), strict=True):
-            if isinstance(found, Unfinished):
-                shard.unfinished.append(found)
-                continue
-            name = case.seen.example_id
-            observation = case.seen.observation
-            shard.rows.append(StoredExample(examples[name], observation, found.evidence))
-            shard.dropped[name] = found.dropped
-            shard.media |= {image.key: image for image in found.media}
+        shard.add(cases, self.gatherer.curate(cases), examples)
         shard.num_posts += len(batch.posts)
         self._bar.posts(len(batch.posts))
         if batch.ends_shard:
@@ -161,14 +150,8 @@ class ShardBuilder:
             names = [one.post.example_id for one in self._shards[index]]
             shard.unfinished += [still_unfinished(n) for n in names if n not in self._only]
         with self.gatherer.watch.stage("write"):
-            self._writer.write_shard(
-                index,
-                shard.rows,
-                shard.dropped,
-                shard.media.values(),
-                [one.example_id for one in shard.unfinished],
-                self.gatherer.compared_with,
-            )
+            missing = [one.example_id for one in shard.unfinished]
+            shard.write(self._writer, index, missing, self.gatherer.compared_with)
         self.num_written += 1
         self._unfinished[index] = shard.unfinished
         self._open = _Open()

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from cache.errors import RamieError
 from cache.records import Observation, Post
@@ -21,6 +21,12 @@ from retrieval.sight.photos import Needs, Photo
 MOST_POSTS: Final = 64
 
 _log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+
+def in_batches(items: Sequence[_T]) -> list[Sequence[_T]]:
+    """Return posts, or what belongs to each of them, in the batches that a build handles."""
+    return [items[start : start + MOST_POSTS] for start in range(0, len(items), MOST_POSTS)]
 
 
 class PostObserver(EvidenceEncoder, Protocol):

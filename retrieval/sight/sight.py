@@ -12,7 +12,7 @@ from cache.errors import RamieError
 from cache.reading.parquet_reader import ParquetReader
 from cache.records import Post
 from retrieval.building.cases import Seen, Unfinished
-from retrieval.sight.look import MOST_POSTS, Eyes
+from retrieval.sight.look import Eyes, in_batches
 
 _Batches: TypeAlias = Sequence[Sequence[Post]]
 _Looks: TypeAlias = Generator[list[Seen | Unfinished]]
@@ -50,7 +50,7 @@ class Sight:
             then: what `see` will be asked for next: it is looked at without a break, for eyes may
                 take long to open.
         """
-        batches = [posts[start : start + MOST_POSTS] for start in range(0, len(posts), MOST_POSTS)]
+        batches = in_batches(posts)
         kept = {post.example_id for post in posts}
         fresh = self._fresh(batches)
         later = [[post for post in batch if post.example_id not in kept] for batch in then]
