@@ -58,7 +58,7 @@ _DTYPES_OF: Final = {
     "onnxruntime": ("float32",),
 }
 # Settings that came later: as long as they are at their default, a manifest stays as it was.
-_LATER: Final = ("backend", "decode")
+_LATER: Final = ("backend", "decode", "letterbox")
 
 
 class ObserveSettings(Settings):
@@ -78,6 +78,8 @@ class ObserveSettings(Settings):
             the CPU, and their results deviate from it within a bound that is checked.
         decode: ``scaled`` decodes a large JPEG at a half, a quarter or an eighth of its size where
             the models read no more; regions are in pixels of the photo itself all the same.
+        letterbox: what the detector reads of a photo: ``square`` with grey above and below (or
+            beside) it, or ``tight``, with less of it, as ``YOLO.predict`` does.
         features: feature sets that the store gets beside what is always seen, for the systems
             that read them; a store may be given more of them later.
         parser: of ``parse``: ``chain`` (the head of each token is the one before it) or
@@ -94,6 +96,7 @@ class ObserveSettings(Settings):
     batch_size: int = Field(default=8, ge=0)
     backend: Literal["torch", "openvino", "onnxruntime"] = "torch"
     decode: Literal["full", "scaled"] = "full"
+    letterbox: Literal["square", "tight"] = "square"
     features: tuple[FeatureSet, ...] = ()
     # By name alone: a path would run what a stranger's folder registers.
     parser: str = Field(default="chain", pattern=r"^(chain|spacy:[A-Za-z][A-Za-z0-9_]*)$")

@@ -35,6 +35,7 @@ from retrieval.sight.deviation import (
 from retrieval.sight.embed import ClipEncoder
 from retrieval.sight.encoder_source import encoder_fingerprint, find_encoder
 from retrieval.sight.forward import cpu_has_bfloat16, pick_device, rows_that_fit
+from retrieval.sight.letterbox import Canvas
 from retrieval.sight.observe import Observer
 
 REPOSITORY = Path(__file__).parent.parent
@@ -98,9 +99,13 @@ def test_boxes_are_those_of_torch_within_the_bound(other: Models, reference: Mod
     ours, theirs = (models.detector for models in (other, reference))
     assert isinstance(ours, detect_yolo.YoloDetector)
     assert isinstance(theirs, detect_yolo.YoloDetector)
-    batch = ours._prepare([(one, one.size) for one in PICTURES[:4]])
+    square = Canvas(ours.side, ours.side)
+    batch = ours._prepare([(one, one.size) for one in PICTURES[:4]], square)
     bound = bound_of(other.settings)
-    box, score = box_deviation(ours._forward(batch), theirs._forward(batch))
+    found, reference_found = (
+        one._forward(one._model_for(square), batch) for one in (ours, theirs)
+    )
+    box, score = box_deviation(found, reference_found)
     assert box <= bound.box_px
     assert score <= bound.score
 
@@ -114,6 +119,23 @@ def test_in_float32_the_regions_are_the_same(other: Models, reference: Models) -
         for one, two in zip(ours, theirs, strict=True):
             assert one.box == pytest.approx(two.box, abs=1)
             assert one.confidence == pytest.approx(two.confidence, abs=1e-3)
+
+
+def test_tight_inputs_are_translated_each_and_give_the_same_regions(
+    weights: tuple[Path, Path], other: Models
+) -> None:
+    if other.settings.dtype != "float32":
+        pytest.skip("of equally likely regions, bfloat16 may choose others")
+    found = []
+    for settings in (tiny_settings(*weights), other.settings):
+        wanted = settings.model_copy(update={"letterbox": "tight"})
+        detector = load_detector(wanted, "cpu")
+        assert isinstance(detector, detect_yolo.YoloDetector)
+        detector.side = 128
+        found.append(detector.detect([one.resize((128, 72)) for one in PICTURES[:3]]))
+    for ours, theirs in zip(*found, strict=True):
+        assert [one.label for one in ours] == [one.label for one in theirs]
+        assert [one.box for one in ours] == [pytest.approx(one.box, abs=1) for one in theirs]
 
 
 def test_what_comes_out_does_not_depend_on_what_came_with_it(other: Models) -> None:
@@ -240,13 +262,16 @@ def test_a_backend_is_in_both_fingerprints_and_torch_is_not(weights: tuple[Path,
     ways = [("torch", "float32"), ("torch", "bfloat16"), *OTHERS]
     every = [with_backend(base, *way) for way in ways]
     assert len({encoder_fingerprint(one) for one in every}) == len(every)
+    # What the detector reads is no matter of the encoder's.
+    every.append(base.model_copy(update={"letterbox": "tight"}))
+    assert encoder_fingerprint(every[-1]) == encoder_fingerprint(base)
     assert len({Observer(one).fingerprint for one in every}) == len(every)
 
 
 def test_settings_at_their_default_leave_no_trace_in_a_manifest() -> None:
     told = ObserveSettings().model_dump(mode="json")
-    assert not {"backend", "decode"} & set(told)
-    changed = ObserveSettings(backend="openvino", decode="scaled")
+    assert not {"backend", "decode", "letterbox"} & set(told)
+    changed = ObserveSettings(backend="openvino", decode="scaled", letterbox="tight")
     assert changed.model_dump()["backend"] == "openvino"
     assert ObserveSettings.model_validate(changed.model_dump()) == changed
 

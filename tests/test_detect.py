@@ -20,6 +20,7 @@ from cache.records import Region
 from retrieval.settings import ObserveSettings
 from retrieval.sight.detect import Detector, detector_identity, load_detector, tidy_regions
 from retrieval.sight.detect_yolo import YoloDetector, quiet_ultralytics
+from retrieval.sight.letterbox import canvas_of
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -32,6 +33,16 @@ def yolo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def detector(yolo: Path) -> Detector:
     return load_detector(tiny_settings(None, yolo), "cpu")
+
+
+@pytest.fixture(scope="module")
+def tight(yolo: Path) -> YoloDetector:
+    """Return a detector with inputs of three shapes; the tiny one's own size has but one."""
+    settings = tiny_settings(None, yolo).model_copy(update={"letterbox": "tight"})
+    detector = load_detector(settings, "cpu")
+    assert isinstance(detector, YoloDetector)
+    detector.side = 128
+    return detector
 
 
 def plain(regions: Sequence[Region]) -> list[tuple[tuple[float, ...], str, float]]:
@@ -91,15 +102,50 @@ def test_regions_of_a_photo_do_not_depend_on_the_photos_beside_it(detector: Dete
     assert list(map(plain, backwards)) == list(map(plain, together))
 
 
-def test_boxes_and_scores_are_those_of_ultralytics_own_prediction(yolo: Path) -> None:
-    settings = tiny_settings(None, yolo).model_copy(update={"max_regions": 10})
-    image = picture(5, 64, 64)
-    ours = load_detector(settings, "cpu").detect([image])[0]
+@pytest.mark.parametrize(
+    ("size", "canvas"),
+    [
+        ((1600, 900), (640, 384)),
+        ((1200, 900), (640, 480)),
+        ((900, 1200), (480, 640)),
+        ((640, 481), (640, 640)),
+        ((5000, 3), (640, 384)),
+        ((3, 5000), (384, 640)),
+        ((700, 700), (640, 640)),
+        ((1, 1), (640, 640)),
+    ],
+)
+def test_a_tight_input_is_the_smallest_of_three_that_the_photo_fits_in(
+    size: tuple[int, int], canvas: tuple[int, int]
+) -> None:
+    assert canvas_of(size, 640, "tight") == canvas
+    assert canvas_of(size, 640, "square") == (640, 640)
+    # Sides that are none of the detector's are never asked of it.
+    assert canvas_of(size, 64, "tight") == (64, 64)
+
+
+def test_in_tight_inputs_nothing_depends_on_the_photos_beside_it(tight: YoloDetector) -> None:
+    pictures = [picture(seed, *size) for seed, size in enumerate([(90, 50), (64, 64), (50, 80)])]
+    together = tight.detect(pictures)
+    assert all(together)
+    assert [plain(tight.detect([one])[0]) for one in pictures] == list(map(plain, together))
+
+
+@pytest.mark.parametrize(("letterbox", "size"), [("square", (64, 64)), ("tight", (128, 72))])
+def test_boxes_and_scores_are_those_of_ultralytics_own_prediction(
+    yolo: Path, letterbox: str, size: tuple[int, int]
+) -> None:
+    changed = {"max_regions": 10, "letterbox": letterbox}
+    detector = load_detector(tiny_settings(None, yolo).model_copy(update=changed), "cpu")
+    assert isinstance(detector, YoloDetector)
+    detector.side = size[0]
+    image = picture(5, *size)
+    ours = detector.detect([image])[0]
     with quiet_ultralytics():
         from ultralytics import YOLO
 
         result = YOLO(str(yolo)).predict(
-            image, imgsz=64, conf=0.25, iou=0.7, device="cpu", verbose=False
+            image, imgsz=size[0], conf=0.25, iou=0.7, device="cpu", verbose=False
         )[0]
     theirs = tidy_regions(
         zip(
@@ -108,7 +154,7 @@ def test_boxes_and_scores_are_those_of_ultralytics_own_prediction(yolo: Path) ->
             result.boxes.conf.tolist(),
             strict=True,
         ),
-        (64, 64),
+        size,
         10,
     )
     assert len(ours) == 10
@@ -117,16 +163,21 @@ def test_boxes_and_scores_are_those_of_ultralytics_own_prediction(yolo: Path) ->
     ]
 
 
-def test_what_is_found_in_the_square_is_found_there_in_the_photo(
-    yolo: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("letterbox", ["square", "tight"])
+def test_what_is_found_in_the_input_is_found_there_in_the_photo(
+    yolo: Path, monkeypatch: pytest.MonkeyPatch, letterbox: str
 ) -> None:
-    detector = load_detector(tiny_settings(None, yolo), "cpu")
+    settings = tiny_settings(None, yolo).model_copy(update={"letterbox": letterbox})
+    detector = load_detector(settings, "cpu")
     assert isinstance(detector, YoloDetector)
+    detector.side = 128
+    shapes = set()
     scores = [0.0, 0.9, 0.0]
 
-    def everything_white(batch: Tensor) -> Tensor:
+    def everything_white(model: object, batch: Tensor) -> Tensor:
         """Return one box around the white pixels of each letterboxed photo."""
         rows = []
+        shapes.add(tuple(batch.shape[2:]))
         for square in batch:
             down, across = torch.nonzero(square.mean(0) > 0.99, as_tuple=True)
             low, high = (
@@ -141,6 +192,8 @@ def test_what_is_found_in_the_square_is_found_there_in_the_photo(
         canvas = Image.new("RGB", size, "white")
         found = detector.detect([canvas] * 4)[3]
         assert plain(found) == [((0.0, 0.0, float(size[0]), float(size[1])), "dog", 0.9)]
+    lying, standing, square = (96, 128), (128, 96), (128, 128)
+    assert shapes == ({square} if letterbox == "square" else {lying, standing, square})
 
 
 def test_bfloat16_sees_about_the_same(yolo: Path, detector: Detector) -> None:

@@ -42,9 +42,9 @@ _WAYS: Final = (
 )
 # Against the loop: as it is by default, and as fast as a CPU can have it.
 _BUILDS: Final = (
-    ("torch", "float32", "full"),
-    ("openvino", "float32", "scaled"),
-    ("openvino", "bfloat16", "scaled"),
+    ("torch", "float32", "full", "square"),
+    ("openvino", "float32", "scaled", "tight"),
+    ("openvino", "bfloat16", "scaled", "tight"),
 )
 _ROWS: Final = 8
 _SENTENCE: Final = (
@@ -70,8 +70,10 @@ class _Bench:
     photos: dict[str, Path]
     posts: list[Post]
 
-    def of(self, backend: str, dtype: str, decode: str = "full") -> ObserveSettings:
-        changed = {"backend": backend, "dtype": dtype, "decode": decode}
+    def of(
+        self, backend: str, dtype: str, decode: str = "full", letterbox: str = "square"
+    ) -> ObserveSettings:
+        changed = {"backend": backend, "dtype": dtype, "decode": decode, "letterbox": letterbox}
         return ObserveSettings.model_validate({**self.settings.model_dump(), **changed})
 
 

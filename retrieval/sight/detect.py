@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from PIL import Image
 
@@ -17,6 +17,8 @@ from retrieval.sight.bounds import backend_identity, backend_library
 from retrieval.sight.weights import file_digest, offline, weights_folder
 
 Size = tuple[int, int]
+# Goes up when photos are letterboxed by another rule.
+_TIGHT: Final = 1
 
 
 class Detector(Protocol):
@@ -86,6 +88,7 @@ def detector_identity(settings: ObserveSettings) -> dict[str, object]:
         library = version("ultralytics")
     except PackageNotFoundError:
         library = ""
+    tight = {} if settings.letterbox == "square" else {"letterbox": [settings.letterbox, _TIGHT]}
     return {
         "detector": settings.detector,
         "weights": file_digest(detector_weights(settings)),
@@ -96,6 +99,7 @@ def detector_identity(settings: ObserveSettings) -> dict[str, object]:
         "library": library,
         **backend_identity(settings),
         **backend_library(settings),
+        **tight,
     }
 
 

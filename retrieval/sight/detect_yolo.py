@@ -6,10 +6,10 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -19,7 +19,7 @@ from cache.errors import InputError
 from cache.records import Region
 from retrieval.settings import ObserveSettings
 from retrieval.sight.backends import Calling, Forward, translate
-from retrieval.sight.detect import Size, tidy_regions
+from retrieval.sight.detect import tidy_regions
 from retrieval.sight.deviation import check_boxes, pictures
 from retrieval.sight.forward import (
     ForwardClock,
@@ -28,6 +28,7 @@ from retrieval.sight.forward import (
     pick_dtype,
     rows_of_batch,
 )
+from retrieval.sight.letterbox import Canvas, Placed, Size, canvas_of, letterboxed, placed
 
 # Read by ultralytics when it is imported: no look-ups in the network, no package installed on the
 # fly, and checkpoints (pickles) restricted to the classes of known models.
@@ -37,25 +38,16 @@ _QUIET = {
     "YOLO_VERBOSE": "false",
     "ULTRALYTICS_SAFE_LOAD": "true",
 }
-_GREY = 114 / 255  # what YOLO models were trained to see around a letterboxed photo
+_MADE_UP = 8  # pictures, at least, on which a translated model is compared
 _NMS_IOU = 0.7  # ultralytics' own default
 _MOST_CANDIDATES = 3000  # best boxes that enter suppression: bounds the time of a hostile photo
-
-
-class _Placed(NamedTuple):
-    """How a photo lies in the square input: pixels times ``scale``, moved by the margins."""
-
-    scale_x: float
-    scale_y: float
-    left: int
-    top: int
 
 
 class YoloDetector:
     """Finds the objects of the classes that the weights know.
 
     Attributes:
-        side: of the square that photos are letterboxed to, in pixels.
+        side: that the longer side of a photo is scaled to, in pixels.
     """
 
     def __init__(self, weights: Path, settings: ObserveSettings, device: str | None) -> None:
@@ -68,10 +60,14 @@ class YoloDetector:
         # In this order of the numbers, torch convolves about twice as fast on a CPU.
         self._order = torch.channels_last if is_torch else torch.contiguous_format
         model, self._names, self.side = _load(weights)
-        self._model: Forward = model.to(self._device).to(memory_format=self._order)
-        self._batch_size = rows_of_batch(settings, self._device, self._try)
-        if not is_torch:
-            self._model = self._translated(model)
+        self._model: torch.nn.Module = model.to(self._device).to(memory_format=self._order)
+        self._translated: dict[Canvas, Forward] = {}
+        square = Canvas(self.side, self.side)
+        self._batch_size = rows_of_batch(settings, self._device, partial(self._try, square))
+        if settings.letterbox == "tight" and self._device.type == "cpu":
+            # A batch has one canvas. One by one, photos take no longer, and none is padding.
+            self._batch_size = 1
+        self._model_for(square)  # refused, if it is, before any photo is looked at
 
     @property
     def forward_seconds(self) -> float:
@@ -83,53 +79,65 @@ class YoloDetector:
     ) -> list[tuple[Region, ...]]:
         """Return the regions of each RGB image, best first; see `Detector`."""
         sizes = [image.size for image in images] if sizes is None else sizes
-        found: list[tuple[Region, ...]] = []
-        for batch, num_real in padded_batches(
-            list(zip(images, sizes, strict=True)), self._prepare, self._batch_size, self._device
-        ):
-            raw = self._forward(batch)
-            for row in raw[:num_real]:
-                size = sizes[len(found)]
-                found.append(self._regions(row, _place(size, self.side), size))
+        photos = list(zip(images, sizes, strict=True))
+        found: list[tuple[Region, ...]] = [()] * len(photos)
+        canvases = [canvas_of(size, self.side, self._settings.letterbox) for size in sizes]
+        for canvas in sorted(set(canvases)):
+            mine = [index for index, one in enumerate(canvases) if one == canvas]
+            raw = self._detect([photos[index] for index in mine], canvas)
+            for index, row in zip(mine, raw, strict=True):
+                found[index] = self._regions(row, placed(sizes[index], canvas), sizes[index])
         return found
 
-    def _prepare(self, photos: Sequence[tuple[Image.Image, Size]]) -> Tensor:
-        """Return photos of given sizes as squares, ``[batch, 3, side, side]`` in [0, 1]."""
-        side = self.side
-        batch = torch.full((len(photos), 3, side, side), _GREY)
-        for index, (image, full_size) in enumerate(photos):
-            place = _place(full_size, side)
-            size = _resized(full_size, side)
-            small = np.asarray(image.resize(size, Image.Resampling.BILINEAR), dtype=np.float32)
-            pixels = torch.from_numpy(small).permute(2, 0, 1) / 255
-            across = slice(place.left, place.left + size[0])
-            batch[index, :, place.top : place.top + size[1], across] = pixels
-        return batch.contiguous(memory_format=self._order)
+    def _detect(
+        self, photos: Sequence[tuple[Image.Image, Size]], canvas: Canvas
+    ) -> Iterator[Tensor]:
+        """Yield what the model says of each photo."""
+        model, prepare = self._model_for(canvas), partial(self._prepare, canvas=canvas)
+        for batch, num_real in padded_batches(photos, prepare, self._batch_size, self._device):
+            yield from self._forward(model, batch)[:num_real]
 
-    def _forward(self, batch: Tensor) -> Tensor:
+    def _prepare(self, photos: Sequence[tuple[Image.Image, Size]], canvas: Canvas) -> Tensor:
+        return letterboxed(photos, canvas).contiguous(memory_format=self._order)
+
+    def _forward(self, model: Forward, batch: Tensor) -> Tensor:
         half: AbstractContextManager[object] = nullcontext()
         if self._half is not None:
             half = torch.autocast(self._device.type, dtype=self._half)
         # A batch that was filled up has lost the order.
         batch = batch.contiguous(memory_format=self._order)
         with self._clock.forward(), half:
-            return _raw(self._model(batch)).float().cpu()
+            return _raw(model(batch)).float().cpu()
 
-    def _translated(self, model: torch.nn.Module) -> Forward:
-        """Return ``model`` for the settings' backend, compared with torch on made-up pictures."""
-        made_up = pictures(self._batch_size)
-        batch = self._prepare([(picture, picture.size) for picture in made_up])
+    def _model_for(self, canvas: Canvas) -> Forward:
+        """Return the model for inputs of one size; it is translated when it is first needed."""
+        if self._settings.backend == "torch":
+            return self._model
+        if canvas not in self._translated:
+            self._translated[canvas] = self._translate(canvas)
+        return self._translated[canvas]
+
+    def _translate(self, canvas: Canvas) -> Forward:
+        """Return the model for the settings' backend, compared with torch on made-up pictures."""
+        model, rows = self._model, self._batch_size
+        made_up = pictures(rows * -(-_MADE_UP // rows))
+        if canvas.width != canvas.height:
+            made_up = [picture.resize(canvas) for picture in made_up]
+        batch = self._prepare([(picture, picture.size) for picture in made_up], canvas)
         with torch.no_grad():
             # Before it is translated, for the head then has its anchors, and they are numbers.
             reference = _raw(model(batch))
-        forward = translate(self._settings, Calling(model, lambda rows: _raw(model(rows))), batch)
-        check_boxes(self._settings, forward(batch), reference)
+        parts = torch.split(batch, rows)
+        calling = Calling(model, lambda rows: _raw(model(rows)))
+        forward = translate(self._settings, calling, parts[0])
+        check_boxes(self._settings, torch.cat([forward(part) for part in parts]), reference)
         return forward
 
-    def _try(self, rows: int) -> None:
-        self._forward(torch.full((rows, 3, self.side, self.side), _GREY, device=self._device))
+    def _try(self, canvas: Canvas, rows: int) -> None:
+        batch = torch.zeros((rows, 3, canvas.height, canvas.width), device=self._device)
+        self._forward(self._model, batch)
 
-    def _regions(self, raw: Tensor, place: _Placed, size: tuple[int, int]) -> tuple[Region, ...]:
+    def _regions(self, raw: Tensor, place: Placed, size: Size) -> tuple[Region, ...]:
         boxes, scores, classes = _candidates(raw, len(self._names))
         keep = scores >= self._settings.detector_confidence
         boxes, scores, classes = boxes[keep], scores[keep], classes[keep]
@@ -162,16 +170,6 @@ def _candidates(raw: Tensor, num_classes: int) -> tuple[Tensor, Tensor, Tensor]:
     scores, classes = raw[4 : 4 + num_classes].max(dim=0)
     centre, half = raw[:2].T, raw[2:4].T / 2
     return torch.cat([centre - half, centre + half], dim=1), scores, classes
-
-
-def _resized(size: tuple[int, int], side: int) -> tuple[int, int]:
-    scale = side / max(size)
-    return max(round(size[0] * scale), 1), max(round(size[1] * scale), 1)
-
-
-def _place(size: tuple[int, int], side: int) -> _Placed:
-    width, height = _resized(size, side)
-    return _Placed(width / size[0], height / size[1], (side - width) // 2, (side - height) // 2)
 
 
 def _load(weights: Path) -> tuple[torch.nn.Module, dict[int, str], int]:
