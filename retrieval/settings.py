@@ -76,8 +76,8 @@ class ObserveSettings(Settings):
             as many as half of the free memory holds.
         backend: what computes the forward passes of detector and encoder. All but ``torch`` run on
             the CPU, and their results deviate from it within a bound that is checked.
-        decode: ``scaled`` decodes a large JPEG at a half, a quarter or an eighth of its size where
-            the models read no more; regions are in pixels of the photo itself all the same.
+        decode: ``scaled`` scales large photos, as they are decoded, to what the models read of
+            them; regions are in pixels of the photo itself all the same.
         letterbox: what the detector reads of a photo: ``square`` with grey above and below (or
             beside) it, or ``tight``, with less of it, as ``YOLO.predict`` does.
         features: feature sets that the store gets beside what is always seen, for the systems

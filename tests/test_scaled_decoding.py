@@ -39,18 +39,18 @@ def verdict(data: bytes, needs: Needs | None) -> object:
 
 @settings(max_examples=60, deadline=None)
 @given(st.tuples(*[st.integers(1, 700)] * 2), st.tuples(*[st.integers(1, 300)] * 2))
-def test_the_smallest_scale_that_leaves_what_is_needed_is_decoded(
+def test_a_photo_is_as_small_as_what_is_needed_allows(
     size: tuple[int, int], least: tuple[int, int]
 ) -> None:
     needs = Needs(*least)
     photo = decode_image(jpeg(Image.new("RGB", size)), needs)
     assert (photo.media.width, photo.media.height) == size
-    wanted = [
-        scale
-        for scale in (1, 2, 4, 8)
-        if scale == 1 or (max(size) / scale >= least[0] and min(size) / scale >= least[1])
-    ]
-    assert photo.pixels.size == tuple(-(-side // max(wanted)) for side in size)
+    found = photo.pixels.size
+    for side, needed, original in ((max, *least[:1], size), (min, *least[1:], size)):
+        assert side(found) >= min(needed, side(original))
+    # No side could be a quarter smaller.
+    assert max(least[0] / max(found), least[1] / min(found)) >= 0.79
+    assert found[0] / size[0] == pytest.approx(found[1] / size[1], abs=1 / min(size))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -75,11 +75,12 @@ def test_every_kind_of_jpeg_becomes_a_small_rgb_image(mode: str, progressive: bo
 
 
 @pytest.mark.parametrize("image_format", ["PNG", "WEBP", "GIF", "BMP"])
-def test_other_formats_are_decoded_in_full(image_format: str) -> None:
+def test_other_formats_are_decoded_in_full_and_then_scaled(image_format: str) -> None:
     buffer = BytesIO()
     picture(1, 512, 512).save(buffer, image_format)
     full, asked = decode_image(buffer.getvalue()), decode_image(buffer.getvalue(), NEEDS)
-    assert full.pixels.tobytes() == asked.pixels.tobytes()
+    small = full.pixels.resize(NEEDS, Image.Resampling.BILINEAR)
+    assert small.tobytes() == asked.pixels.tobytes()
     assert full.media == asked.media
 
 
@@ -142,14 +143,14 @@ def test_regions_are_told_in_the_photo_itself_and_vectors_are_close(tiny: Observ
     datas = [jpeg(picture(seed, *size), quality=95) for seed, size in enumerate(SIZES)]
     _, exact = seen_by(Observer(tiny, device="cpu"), datas)
     photos, rough = seen_by(Observer(with_decode(tiny, "scaled"), device="cpu"), datas)
-    assert [photo.pixels.size for photo in photos[:2]] == [(200, 150), (113, 150)]
-    for (width, height), ours, theirs in zip(SIZES, rough, exact, strict=True):
+    assert [photo.pixels.size for photo in photos[:2]] == [(85, 64), (64, 85)]
+    for (width, height), photo, ours, theirs in zip(SIZES, photos, rough, exact, strict=True):
         assert ours.photo_embedding is not None
         assert theirs.photo_embedding is not None
         assert ours.photo_embedding @ theirs.photo_embedding > 0.99
         assert len(ours.regions) == len(theirs.regions)
         # One pixel of the detector's square, and one of the scaled photo.
-        apart = max(width, height) / 64 + 8
+        apart = max(width, height) / 64 + width / photo.pixels.width
         assert ours.regions[0].box == pytest.approx(theirs.regions[0].box, abs=apart)
         assert ours.regions[0].label == theirs.regions[0].label
         assert ours.regions[0].embedding is not None
@@ -160,7 +161,7 @@ def test_regions_are_told_in_the_photo_itself_and_vectors_are_close(tiny: Observ
 def test_a_photo_that_needs_all_its_pixels_is_seen_bit_for_bit_as_in_full(
     tiny: ObserveSettings,
 ) -> None:
-    data = jpeg(picture(5, 100, 90))
+    data = jpeg(picture(5, 78, 70))
     (_, [exact]), (_, [rough]) = (
         seen_by(Observer(with_decode(tiny, decode), device="cpu"), [data])
         for decode in ("full", "scaled")
@@ -170,6 +171,21 @@ def test_a_photo_that_needs_all_its_pixels_is_seen_bit_for_bit_as_in_full(
         assert (one.box, one.label, one.confidence) == (two.box, two.label, two.confidence)
         assert np.array_equal(one.embedding, two.embedding)  # type: ignore[arg-type]
     assert np.array_equal(exact.photo_embedding, rough.photo_embedding)  # type: ignore[arg-type]
+
+
+def test_where_the_detector_decides_it_sees_what_it_sees_in_full(tiny: ObserveSettings) -> None:
+    buffer = BytesIO()
+    picture(6, 200, 160).save(buffer, "PNG")
+    alone = tiny.model_copy(update={"encoder": "none"})
+    (_, [exact]), ([photo], [rough]) = (
+        seen_by(Observer(with_decode(alone, decode), device="cpu"), [buffer.getvalue()])
+        for decode in ("full", "scaled")
+    )
+    assert photo.pixels.size == (64, 51)
+    assert exact.regions
+    assert [(one.box, one.confidence) for one in exact.regions] == [
+        (one.box, one.confidence) for one in rough.regions
+    ]
 
 
 def test_how_photos_are_decoded_is_in_the_fingerprint_of_what_is_seen_alone(

@@ -232,7 +232,8 @@ def quiet_ultralytics() -> Iterator[None]:
     """Let ultralytics be imported without network, and without writing to the user's home."""
     with tempfile.TemporaryDirectory(prefix="ramie-yolo-") as folder:
         wanted = {**_QUIET, "YOLO_CONFIG_DIR": folder}
-        before = {name: os.environ.get(name) for name in wanted}
+        # It also wants one thread, for the whole process and all that it starts.
+        before = {name: os.environ.get(name) for name in (*wanted, "OMP_NUM_THREADS")}
         # What is safe is not left to the environment.
         os.environ.update(wanted)
         try:

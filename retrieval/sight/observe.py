@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 Vectors = NDArray[np.float32]
 # Goes up when photos are scaled down by another rule.
-_SCALING_VERSION: Final = 1
+_SCALING_VERSION: Final = 2
 # A photo that is scaled down keeps so many times the pixels that the encoder reads of a side, so
 # that a crop of half of it still has all that are read.
 _ROOM_FOR_CROPS: Final = 2

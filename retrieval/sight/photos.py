@@ -46,6 +46,8 @@ _UPRIGHT: Final = {
 _ON_ITS_SIDE: Final = frozenset({5, 6, 7, 8})
 # What a JPEG decoder can leave out: all but one in so many pixels of each row and column.
 _JPEG_SCALES: Final = (8, 4, 2)
+# Photos are scaled to what is needed where that is less than this part of their sides.
+_WORTHWHILE: Final = 0.8
 
 
 class Needs(NamedTuple):
@@ -112,7 +114,7 @@ class Photo:
 
 
 def load_photo(path: Path, needs: Needs | None = None) -> Photo:
-    """Return the photo in a file; a JPEG with no more pixels than ``needs``, as far as may be.
+    """Return the photo in a file; scaled to what ``needs`` say, where that saves much.
 
     Raises:
         PhotoProblem: with the reason.
@@ -121,7 +123,7 @@ def load_photo(path: Path, needs: Needs | None = None) -> Photo:
 
 
 def decode_image(data: bytes, needs: Needs | None = None) -> Photo:
-    """Return the photo in ``data``; a JPEG with no more pixels than ``needs``, as far as may be.
+    """Return the photo in ``data``; scaled to what ``needs`` say, where that saves much.
 
     Raises:
         PhotoProblem: with the reason.
@@ -180,7 +182,8 @@ def _decode(data: bytes, name: str, needs: Needs | None) -> Photo:
                 _shrink(image, needs)
             image.load()
             orientation = _orientation(image)
-            pixels = _upright(image, orientation)
+            upright = _upright(image, orientation)
+            pixels = _fitted(upright, needs)
     except PhotoProblem:
         raise
     except Image.DecompressionBombError as error:
@@ -194,7 +197,7 @@ def _decode(data: bytes, name: str, needs: Needs | None) -> Photo:
             "Download it again.",
         ) from error
     if image_format != "JPEG":
-        size = pixels.size
+        size = upright.size
     elif orientation in _ON_ITS_SIDE:
         size = size[::-1]
     return Photo(Media(content_key(data), data, image_format, *size), pixels)
@@ -211,6 +214,21 @@ def _shrink(image: ImageFile.ImageFile, needs: Needs) -> None:
             # Other formats have no scales, and do nothing.
             image.draft(None, (image.width // scale, image.height // scale))
             return
+
+
+def _fitted(pixels: Image.Image, needs: Needs | None) -> Image.Image:
+    """Return a photo as small as ``needs`` allow: it is scaled here once, not by each model.
+
+    The filter is the one by which photos are letterboxed, so that a detector whose side decides
+    sees what it would see without this.
+    """
+    if needs is None:
+        return pixels
+    scale = max(needs.long_side / max(pixels.size), needs.short_side / min(pixels.size))
+    if scale >= _WORTHWHILE:
+        return pixels
+    width, height = (max(round(side * scale), 1) for side in pixels.size)
+    return pixels.resize((width, height), Image.Resampling.BILINEAR)
 
 
 def identify(data: bytes, name: str) -> tuple[str, _Opener]:
