@@ -23,6 +23,7 @@ from cache.keys import fingerprint
 from cache.records import Region
 from retrieval.settings import ObserveSettings
 from retrieval.sight import detect_yolo, embed
+from retrieval.sight.backends import num_streams
 from retrieval.sight.bounds import BOUNDS, bound_of
 from retrieval.sight.clip_model import for_short_texts, load_clip, load_tokenizer, num_tokens
 from retrieval.sight.detect import Detector, detector_identity, load_detector
@@ -136,6 +137,29 @@ def test_tight_inputs_are_translated_each_and_give_the_same_regions(
     for ours, theirs in zip(*found, strict=True):
         assert [one.label for one in ours] == [one.label for one in theirs]
         assert [one.box for one in ours] == [pytest.approx(one.box, abs=1) for one in theirs]
+
+
+def test_batches_side_by_side_give_what_they_give_one_after_the_other(
+    weights: tuple[Path, Path], other: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever number of threads there is: each batch is computed by one."""
+    found = []
+    for threads in (1, 2):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        settings = other.settings.model_copy(update={"batch_size": 1})
+        assert num_streams(settings) == threads
+        encoder, detector = ClipEncoder(settings, "cpu"), load_detector(settings, "cpu")
+        vectors = [encoder.embed_images(PICTURES), encoder.embed_texts(TEXTS)]
+        regions = list(map(plain, detector.detect(PICTURES)))
+        found.append((np.concatenate(vectors).tolist(), regions))
+        assert detector.forward_seconds > 0
+    assert found[0] == found[1]
+
+
+def test_torch_has_one_stream_of_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
+    assert num_streams(ObserveSettings()) == 1
+    assert num_streams(ObserveSettings(backend="openvino")) == 4
 
 
 def test_what_comes_out_does_not_depend_on_what_came_with_it(other: Models) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from cache.errors import InputError
 from retrieval.settings import ObserveSettings
 from retrieval.sight.embed import ClipEncoder
 from retrieval.sight.encoder_source import encoder_fingerprint
-from retrieval.sight.forward import padded_batches
+from retrieval.sight.forward import forwarded, padded_batches
 
 TEXTS = ["a dog", "two red buses in London", "", "東京 タワー", "word " * 200, "a dog"]
 
@@ -96,6 +97,34 @@ def test_batches_prepared_side_by_side_come_in_order() -> None:
     # Any device but the CPU has several batches prepared at a time.
     batches = padded_batches(range(20), prepare, 2, torch.device("meta"))
     assert [batch.tolist() for batch, _ in batches] == [[n, n + 1] for n in range(0, 20, 2)]
+
+
+def test_batches_computed_side_by_side_come_in_order_and_few_ahead_of_who_asks() -> None:
+    begun, inside, most = [], 0, 0
+    lock = threading.Lock()
+
+    def prepare(some: Sequence[int]) -> torch.Tensor:
+        begun.append(some[0])
+        return torch.tensor([*some])
+
+    def forward(batch: torch.Tensor) -> torch.Tensor:
+        nonlocal inside, most
+        with lock:
+            inside += 1
+            most = max(most, inside)
+        time.sleep(0.02 / (1 + batch[0].item()))
+        with lock:
+            inside -= 1
+        return -batch
+
+    found = forwarded(range(19), prepare, forward, 2, streams=2)
+    assert next(found).tolist() == [0, -1]
+    assert len(begun) <= 4
+    assert [rows.tolist() for rows in found] == [
+        *([-n, -n - 1] for n in range(2, 18, 2)),
+        [-18],
+    ]
+    assert most == 2
 
 
 def test_nothing_to_embed_gives_no_vectors(encoder: ClipEncoder) -> None:

@@ -17,14 +17,14 @@ from torch import Tensor, nn
 from retrieval.sight.backends import Forward
 
 
-def translate_onnx(model: nn.Module, example: Tensor, dtype: str) -> Forward:
+def translate_onnx(model: nn.Module, example: Tensor, dtype: str, streams: int) -> Forward:
     """Return what computes ``model`` with ONNX Runtime; see `retrieval.sight.backends.Translate`.
 
     In float32 alone: its kernels for CPUs have no bfloat16.
     """
     assert dtype == "float32"
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = torch.get_num_threads() // streams
     options.log_severity_level = 3
     with tempfile.TemporaryDirectory(prefix="ramie-onnx-") as folder:
         # Weights beside the model: one message of ONNX cannot hold more than 2 GB.

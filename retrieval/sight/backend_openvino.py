@@ -5,6 +5,8 @@ To be imported through `retrieval.sight.backends` alone, which keeps OpenVINO fr
 
 from __future__ import annotations
 
+from queue import SimpleQueue
+
 import numpy as np
 import openvino
 import torch
@@ -16,7 +18,7 @@ from cache.errors import InputError
 from retrieval.sight.backends import Forward
 
 
-def translate_openvino(model: nn.Module, example: Tensor, dtype: str) -> Forward:
+def translate_openvino(model: nn.Module, example: Tensor, dtype: str, streams: int) -> Forward:
     """Return what computes ``model`` with OpenVINO; see `retrieval.sight.backends.Translate`."""
     core = openvino.Core()
     if dtype == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
@@ -25,22 +27,29 @@ def translate_openvino(model: nn.Module, example: Tensor, dtype: str) -> Forward
             "this CPU has no bfloat16, so OpenVINO cannot compute in it. Set "
             "observe.dtype=float32, or observe.backend=torch."
         )
-    request = core.compile_model(
+    compiled = core.compile_model(
         _converted(model, example),
         "CPU",
         {
             "INFERENCE_PRECISION_HINT": "bf16" if dtype == "bfloat16" else "f32",
-            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": streams,
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             # Processes side by side would all be pinned to the same cores.
             "ENABLE_CPU_PINNING": False,
         },
-    ).create_infer_request()
+    )
+    requests: SimpleQueue[openvino.InferRequest] = SimpleQueue()
+    for _ in range(streams):
+        requests.put(compiled.create_infer_request())
 
     def forward(batch: Tensor) -> Tensor:
-        found = request.infer({0: batch.numpy()}, share_inputs=True)[0]
-        # The next call writes where this one's answer lies.
-        return torch.from_numpy(np.array(found, dtype=np.float32))
+        request = requests.get()
+        try:
+            found = request.infer({0: batch.numpy()}, share_inputs=True)[0]
+            # The next call writes where this one's answer lies.
+            return torch.from_numpy(np.array(found, dtype=np.float32))
+        finally:
+            requests.put(request)
 
     return forward
 

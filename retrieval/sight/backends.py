@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -15,18 +15,29 @@ from cache.errors import InputError
 from retrieval.settings import ObserveSettings
 
 Forward = Callable[[Tensor], Tensor]
+# Each holds the numbers between the layers of a whole batch.
+_MOST_STREAMS: Final = 4
+
+
+def num_streams(settings: ObserveSettings) -> int:
+    """Return how many forward passes of one model run side by side, sharing the threads of torch.
+
+    Threads that compute one batch together wait for each other after every layer.
+    """
+    return 1 if settings.backend == "torch" else min(_MOST_STREAMS, torch.get_num_threads())
 
 
 class Translate(Protocol):
     """Makes a torch model one of another library, in memory."""
 
-    def __call__(self, model: nn.Module, example: Tensor, dtype: str) -> Forward:
+    def __call__(self, model: nn.Module, example: Tensor, dtype: str, streams: int) -> Forward:
         """Return what computes ``model`` on the CPU, for batches like ``example`` alone.
 
         Args:
             model: takes one tensor and gives one, in float32.
             example: a batch; shape and type of all later ones.
             dtype: of weights and arithmetic; what comes out is float32 in any case.
+            streams: threads that may call it at a time.
 
         Raises:
             InputError: this CPU cannot compute in ``dtype``.
@@ -63,7 +74,7 @@ def translate(settings: ObserveSettings, model: nn.Module, example: Tensor) -> F
         ) from error
     try:
         with _plain_torch():
-            return translator(model.eval(), example, settings.dtype)
+            return translator(model.eval(), example, settings.dtype, num_streams(settings))
     except InputError:
         raise
     except Exception as error:  # translators raise anything

@@ -18,12 +18,12 @@ from torchvision.ops import batched_nms  # type: ignore[import-untyped, unused-i
 from cache.errors import InputError
 from cache.records import Region
 from retrieval.settings import ObserveSettings
-from retrieval.sight.backends import Calling, Forward, translate
+from retrieval.sight.backends import Calling, Forward, num_streams, translate
 from retrieval.sight.detect import tidy_regions
 from retrieval.sight.deviation import check_boxes, pictures
 from retrieval.sight.forward import (
     ForwardClock,
-    padded_batches,
+    forwarded,
     pick_device,
     pick_dtype,
     rows_of_batch,
@@ -53,7 +53,8 @@ class YoloDetector:
     def __init__(self, weights: Path, settings: ObserveSettings, device: str | None) -> None:
         self._settings = settings
         self._device = pick_device(device, settings.backend)
-        self._clock = ForwardClock(self._device)
+        self._streams = num_streams(settings)
+        self._clock = ForwardClock(self._device, self._streams)
         dtype = pick_dtype(settings, self._device)
         is_torch = settings.backend == "torch"
         self._half = dtype if is_torch and dtype != torch.float32 else None
@@ -93,9 +94,12 @@ class YoloDetector:
         self, photos: Sequence[tuple[Image.Image, Size]], canvas: Canvas
     ) -> Iterator[Tensor]:
         """Yield what the model says of each photo."""
-        model, prepare = self._model_for(canvas), partial(self._prepare, canvas=canvas)
-        for batch, num_real in padded_batches(photos, prepare, self._batch_size, self._device):
-            yield from self._forward(model, batch)[:num_real]
+        prepare = partial(self._prepare, canvas=canvas)
+        forward = partial(self._forward, self._model_for(canvas))
+        for rows in forwarded(
+            photos, prepare, forward, self._batch_size, self._device, self._streams
+        ):
+            yield from rows
 
     def _prepare(self, photos: Sequence[tuple[Image.Image, Size]], canvas: Canvas) -> Tensor:
         return letterboxed(photos, canvas).contiguous(memory_format=self._order)

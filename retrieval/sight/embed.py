@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cache.errors import InputError
 from retrieval.settings import ObserveSettings
-from retrieval.sight.backends import Calling, Forward, translate
+from retrieval.sight.backends import Calling, Forward, num_streams, translate
 from retrieval.sight.clip_model import (
     Clip,
     for_short_texts,
@@ -27,6 +27,7 @@ from retrieval.sight.deviation import SENTENCES, check_vectors, pictures
 from retrieval.sight.encoder_source import find_encoder
 from retrieval.sight.forward import (
     ForwardClock,
+    forwarded,
     padded_batches,
     pick_device,
     pick_dtype,
@@ -74,7 +75,8 @@ class ClipEncoder:
     def __init__(self, settings: ObserveSettings, device: str | None = None) -> None:
         self._settings = settings
         self._device = pick_device(device, settings.backend)
-        self._clock = ForwardClock(self._device)
+        self._streams = num_streams(settings)
+        self._clock = ForwardClock(self._device, self._streams)
         self._source = find_encoder(settings)
         self._tokenize = load_tokenizer(self._source)
         is_torch = settings.backend == "torch"
@@ -112,7 +114,9 @@ class ClipEncoder:
             InputError: the tower does not show its stages, or gives numbers that are not finite.
         """
         found: list[Look] = []
-        for batch, num_real in self._batches(images, self._image_batch):
+        for batch, num_real in padded_batches(
+            images, self._image_batch, self._batch_size, self._device
+        ):
             with self._clock.forward():
                 maps = stages_of(self._maps(batch))
                 last = maps[-1].flatten(2).transpose(1, 2).float().cpu().numpy()
@@ -194,16 +198,14 @@ class ClipEncoder:
 
     def _run(self, items: Any, prepare: _Prepare, forward: Forward) -> Tensor:
         """Return what ``forward`` makes of each of ``items``, ``[n, dim]`` in float32."""
-        found: list[Tensor] = []
-        for batch, num_real in self._batches(items, prepare):
-            with self._clock.forward():
-                found.append(forward(batch).float().cpu()[:num_real])
-        return torch.cat(found) if found else torch.zeros((0, 0))
 
-    def _batches(
-        self, items: Sequence[Item], prepare: Callable[[Sequence[Item]], Tensor]
-    ) -> Iterator[tuple[Tensor, int]]:
-        return padded_batches(items, prepare, self._batch_size, self._device)
+        def run(batch: Tensor) -> Tensor:
+            with self._clock.forward():
+                return forward(batch).float().cpu()
+
+        size, device = self._batch_size, self._device
+        found = list(forwarded(items, prepare, run, size, device, self._streams))
+        return torch.cat(found) if found else torch.zeros((0, 0))
 
     def _unit(self, raw: Tensor) -> Vectors:
         vectors: Vectors = raw.numpy()

@@ -73,17 +73,23 @@ def cpu_has_bfloat16() -> bool:
 
 
 class ForwardClock:
-    """Adds up the wall time inside forward passes, which run one at a time."""
+    """Adds up the wall time inside forward passes, at most ``streams`` of which run at a time.
 
-    def __init__(self, device: torch.device) -> None:
+    Attributes:
+        seconds: so far; of each pass the part that its stream is of all.
+    """
+
+    def __init__(self, device: torch.device, streams: int = 1) -> None:
         self.seconds = 0.0
         self._device = device
-        self._lock = threading.Lock()
+        self._streams = streams
+        self._turns = threading.BoundedSemaphore(streams)
+        self._adding = threading.Lock()
 
     @contextmanager
     def forward(self) -> Iterator[None]:
         """Run a forward pass, without gradients, and count its time."""
-        with self._lock:
+        with self._turns:
             self._wait()
             start = time.perf_counter()
             try:
@@ -91,7 +97,9 @@ class ForwardClock:
                     yield
                 self._wait()
             finally:
-                self.seconds += time.perf_counter() - start
+                took = time.perf_counter() - start
+                with self._adding:
+                    self.seconds += took / self._streams
 
     def _wait(self) -> None:
         if self._device.type == "cuda":
@@ -110,25 +118,68 @@ def padded_batches(
     what comes out for an item then does not depend on how many items came with it. The next
     batches are prepared, and moved to ``device``, while the caller works on this one.
     """
-    chunks = [items[start : start + batch_size] for start in range(0, len(items), batch_size)]
-    if not chunks:
-        return
-
-    def ready(chunk: Sequence[Item]) -> Tensor:
-        rows = prepare(chunk)
-        if len(chunk) < batch_size:
-            padding = rows.new_zeros((batch_size - len(chunk), *rows.shape[1:]))
-            rows = torch.cat([rows, padding])
-        return _moved(rows, device)
-
+    chunks = _chunks(items, batch_size)
     ahead = 1 if device.type == "cpu" else min(os.cpu_count() or 1, _MOST_AHEAD)
     with ThreadPoolExecutor(ahead, "prepare") as pool:
-        pending = deque(pool.submit(ready, chunk) for chunk in chunks[:ahead])
-        for index, chunk in enumerate(chunks):
-            rows = pending.popleft().result()
-            if index + ahead < len(chunks):
-                pending.append(pool.submit(ready, chunks[index + ahead]))
+        ready = _in_order(
+            pool, lambda chunk: _moved(_padded(prepare(chunk), batch_size), device), chunks, ahead
+        )
+        for rows, chunk in zip(ready, chunks, strict=True):
             yield rows, len(chunk)
+
+
+def forwarded(
+    items: Sequence[Item],
+    prepare: Callable[[Sequence[Item]], Tensor],
+    forward: Callable[[Tensor], Tensor],
+    batch_size: int,
+    device: torch.device = _CPU,
+    streams: int = 1,
+) -> Iterator[Tensor]:
+    """Yield what ``forward`` makes of the items of each of `padded_batches`, in their order.
+
+    Args:
+        items: any number.
+        prepare: makes a batch of some of them.
+        forward: the forward pass.
+        batch_size: rows of a batch.
+        device: where it runs.
+        streams: batches, of a CPU, that are prepared and computed side by side. Cores then wait
+            neither for each other nor for what prepares the next batch.
+    """
+    if streams == 1:
+        for batch, num_real in padded_batches(items, prepare, batch_size, device):
+            yield forward(batch)[:num_real]
+        return
+    with ThreadPoolExecutor(streams, "forward") as pool:
+        yield from _in_order(
+            pool,
+            lambda chunk: forward(_padded(prepare(chunk), batch_size))[: len(chunk)],
+            _chunks(items, batch_size),
+            streams + 1,
+        )
+
+
+def _chunks(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _padded(rows: Tensor, batch_size: int) -> Tensor:
+    if len(rows) == batch_size:
+        return rows
+    return torch.cat([rows, rows.new_zeros((batch_size - len(rows), *rows.shape[1:]))])
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, work: Callable[[Item], Tensor], items: Sequence[Item], ahead: int
+) -> Iterator[Tensor]:
+    """Yield what comes of each item; work on at most ``ahead`` is begun before it is asked for."""
+    pending = deque(pool.submit(work, item) for item in items[:ahead])
+    for index in range(len(items)):
+        done = pending.popleft().result()
+        if index + ahead < len(items):
+            pending.append(pool.submit(work, items[index + ahead]))
+        yield done
 
 
 def _moved(rows: Tensor, device: torch.device) -> Tensor:
