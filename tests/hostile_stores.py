@@ -279,6 +279,7 @@ def _footers() -> Iterator[Hostile]:
         yield lie(f"{rows} bytes packed", column(7, rows))
         yield lie(f"a page at {rows}", column(9, rows))
         yield lie(f"a dictionary at {rows}", column(11, rows), "")
+    yield lie("more bytes packed than a place in a file can say", column(7, 2**63 - 1))
     yield lie("an unknown codec", column(4, 99, 5))
     yield lie("another codec", column(4, 1, 5))
     yield lie("another type", column(1, 1, 5), "")

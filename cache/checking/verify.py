@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -34,7 +34,6 @@ from cache.tables.summary import Tally, contradictions
 THREADS: Final = min(8, os.cpu_count() or 2)
 # To say what the loss of a file means takes a look at all shards.
 _MOST_EXPLAINED: Final = 200
-_Item = TypeVar("_Item")
 _Found = TypeVar("_Found")
 
 
@@ -104,17 +103,30 @@ def _verify_once(root: Path, look: Look | None, progress: bool) -> VerifyReport:
         ThreadPoolExecutor(THREADS) as pool,
         tqdm(total=num_files, desc="verifying", disable=None if progress else True) as bar,
     ):
-        check = partial(check_shard, root, withheld=manifest.withheld, look=look)
-        shards = _each(pool, bar, check, manifest.shards)
-        read = _each(pool, bar, lambda one: check_recorded(*one), recorded)
+        check = partial(
+            check_shard,
+            root,
+            withheld=manifest.withheld,
+            look=look,
+            feature_sets=manifest.feature_sets,
+        )
+        # What is mapped is begun at once, so that the pool has work while this thread compares.
+        shards_checked = pool.map(check, manifest.shards)
+        recordings_read = pool.map(lambda one: check_recorded(*one), recorded)
+        shards = _each(bar, shards_checked)
         problems = shard_problems(root, manifest, shards)
-        files = feature_files(root, manifest, posts_sound=not problems)
-        arrays = _each(pool, bar, partial(check_feature_file, root), files)
+        files = feature_files(manifest, shards, posts_sound=not problems)
+        arrays_checked = pool.map(partial(check_feature_file, root), files)
+        ends = [
+            *manifest_problems(root, manifest),
+            *card_problems(root, manifest),
+            *strangers(root, manifest),
+        ]
+        read = _each(bar, recordings_read)
+        arrays = _each(bar, arrays_checked)
     problems += [
         *(problem for one in arrays for problem in one.problems),
-        *manifest_problems(root, manifest),
-        *card_problems(root, manifest),
-        *strangers(root, manifest),
+        *ends,
         *(problem for one in read for problem in one.problems),
     ]
     lacking: list[str] = []
@@ -124,17 +136,12 @@ def _verify_once(root: Path, look: Look | None, progress: bool) -> VerifyReport:
     return VerifyReport((*problems, *lacking), counts, bool(lacking))
 
 
-def _each(
-    pool: ThreadPoolExecutor,
-    bar: tqdm[NoReturn],
-    check: Callable[[_Item], _Found],
-    items: Iterable[_Item],
-) -> list[_Found]:
-    found = []
-    for one in pool.map(check, items):
-        found.append(one)
+def _each(bar: tqdm[NoReturn], found: Iterable[_Found]) -> list[_Found]:
+    every = []
+    for one in found:
+        every.append(one)
         bar.update()
-    return found
+    return every
 
 
 def shard_problems(root: Path, manifest: Manifest, shards: Sequence[ShardFindings]) -> list[str]:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
+from cache.checking.plausible import lengths, whole
+from cache.checking.verify_findings import ShardFindings
 from cache.errors import RamieError, StoreDamaged
-from cache.feature_keys import PostSize, feature_key, misfit, size_of
+from cache.feature_keys import PostSize, misfit, photo_feature_key
 from cache.keys import is_content_key
 from cache.manifest import FeatureSetEntry, FileEntry, Manifest
-from cache.reading.shard_posts import shard_posts
 from cache.records import FeatureSet
-from cache.tables.features import Made, decode_array, made_of
+from cache.tables.features import Made, array_rows, decode_row, made_of
 from cache.tables.shards import load_shard
 
 _WAY_OUT: Final = (
@@ -27,6 +30,8 @@ _WAY_OUT: Final = (
 _SHOWN_KEY: Final = 80
 # Arrays of a file of which it is told what is wrong.
 _SHOWN: Final = 10
+# Of a box: what keys are made of.
+_SIDES: Final = ("left", "top", "right", "bottom")
 Needed = Mapping[str, PostSize]
 
 
@@ -55,17 +60,40 @@ class FeatureFindings:
     counts: Counter[str] = field(default_factory=Counter)
 
 
-def feature_files(root: Path, manifest: Manifest, *, posts_sound: bool) -> list[FeatureFile]:
+def arrays_needed(part: pa.Table, name: FeatureSet) -> dict[str, PostSize]:
+    """Return the keys of the arrays that posts need in a feature set, with a size of a post each.
+
+    Args:
+        part: rows of ``examples`` that make sense.
+        name: of the set.
+    """
+    regions = whole(part, "regions")
+    num_regions = lengths(regions).tolist()
+    sizes = map(
+        PostSize, (n or None for n in lengths(whole(part, "tokens")).tolist()), num_regions
+    )
+    if name == "parse":
+        return dict(zip(part.column("post_sha256").to_pylist(), sizes, strict=True))
+    sides = [regions.flatten().field(side).to_numpy(False) for side in _SIDES]
+    boxes = iter(np.stack(sides, axis=1).tolist())
+    keys = (
+        photo_feature_key(name, photo, list(itertools.islice(boxes, number)))
+        for photo, number in zip(part.column("photo_key").to_pylist(), num_regions, strict=True)
+    )
+    return {key: size for key, size in zip(keys, sizes, strict=True) if key is not None}
+
+
+def feature_files(
+    manifest: Manifest, shards: Sequence[ShardFindings], *, posts_sound: bool
+) -> list[FeatureFile]:
     """Return the files of all feature sets, with what the posts need where these are sound."""
     seen: dict[FeatureSet, set[str]] = {name: set() for name in manifest.feature_sets}
     files: list[FeatureFile] = []
-    for shard in manifest.shards if seen else ():
-        posts = shard_posts(root, shard) if posts_sound else []
+    for found in shards:
         for name, features in manifest.feature_sets.items():
-            sizes = {feature_key(name, post): size_of(post) for post in posts}
-            needed = {key: s for key, s in sizes.items() if key and key not in seen[name]}
+            needed = {k: size for k, size in found.arrays[name].items() if k not in seen[name]}
             seen[name].update(needed)
-            file = features.files[shard.index]
+            file = features.files[found.shard.index]
             files.append(FeatureFile(name, features, file, needed if posts_sound else None))
     return files
 
@@ -93,8 +121,7 @@ def _problems(root: Path, one: FeatureFile) -> Iterator[str]:
         wrong = 0
         # Of a file that holds more than it may, which may be a lot, keys tell enough.
         too_many = one.needed is not None and one.file.rows > len(one.needed)
-        for group in range(file.num_groups):
-            part = file.group(group, ["key"] if too_many else None)
+        for part in file.parts(["key"] if too_many else None):
             keys += (key[:_SHOWN_KEY] for key in part.column("key").to_pylist())
             for why in () if too_many else _wrong_arrays(part, one):
                 wrong += 1
@@ -121,13 +148,13 @@ def _problems(root: Path, one: FeatureFile) -> Iterator[str]:
 
 def _wrong_arrays(part: pa.Table, one: FeatureFile) -> Iterator[str]:
     """Yield what is wrong with each array of a row group that is not as it must be."""
-    for row, key in enumerate(part.column("key").to_pylist()):
-        size = None if one.needed is None else one.needed.get(key)
+    for row in array_rows(part):
+        size = None if one.needed is None else one.needed.get(row.key)
         try:
-            array = decode_array(part, row, one.name, one.features.dims)
+            array = decode_row(row, one.name, one.features.dims)
         except StoreDamaged as error:
             yield str(error)
         else:
             why = None if size is None else misfit(one.name, array, size)
             if why is not None:
-                yield f"the array {key!r}: {why}"
+                yield f"the array {row.key!r}: {why}"

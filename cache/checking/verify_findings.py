@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from cache.feature_keys import PostSize
 from cache.manifest import ShardEntry
-from cache.records import Media
+from cache.records import FeatureSet, Media
 from cache.schema import CONTENT_COLUMN, SharedTable, Table
 from cache.tables.summary import Tally
 
@@ -57,6 +58,7 @@ class ShardFindings:
         counts: see `VerifyReport`.
         tally: of its rows, for the summary.
         ids: of its posts, in order of rows.
+        arrays: keys of what its posts need of each feature set, with a size of a post each.
         hit_ids: of the first and the last post that hits are of.
         contents: of texts and images.
         questions: keys of the queries that hits answer.
@@ -68,6 +70,7 @@ class ShardFindings:
     counts: Counter[str] = field(default_factory=Counter)
     tally: Tally = field(default_factory=Tally)
     ids: pa.Array = field(default_factory=lambda: pa.array([], pa.string()))
+    arrays: dict[FeatureSet, dict[str, PostSize]] = field(default_factory=dict)
     hit_ids: list[str] = field(default_factory=list)
     contents: dict[SharedTable, Contents] = field(
         default_factory=lambda: {table: Contents() for table in CONTENT_COLUMN}

@@ -40,8 +40,7 @@ def check_recorded(path: Path, table: SegmentTable) -> SegmentFindings:
         check_regular(path, path.parent.parent)
         check_segment(path)
         file = open_segment(path, table)
-        for index in range(file.num_groups):
-            part = file.group(index)
+        for part in file.parts():
             found.rows += part.num_rows
             found.keys.append(whole(part, "key"))
             if table == "media":

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from cache.checking.plausible import check_region_index, lengths, whole
+from cache.checking.verify_features import arrays_needed
 from cache.checking.verify_findings import Look, Problem, ShardFindings
 from cache.checking.verify_rows import (
     check_hit_rows,
@@ -22,18 +22,18 @@ from cache.checking.verify_rows import (
 )
 from cache.errors import RamieError, StoreDamaged
 from cache.manifest import ShardEntry
-from cache.records import Media
+from cache.records import FeatureSet, Media
 from cache.schema import CONTENT_COLUMN, SharedTable, Table
-from cache.tables.shards import ParquetFile, load_shard
+from cache.tables.shards import load_shard
 from cache.tables.withheld import CONTENT_PART, Part
-
-# Looking at many rows at a time costs less for each; few enough to be held by several threads.
-_PART_ROWS: Final = 4096
-_PART_BYTES: Final = 2 << 20
 
 
 def check_shard(
-    root: Path, shard: ShardEntry, withheld: tuple[Part, ...], look: Look | None
+    root: Path,
+    shard: ShardEntry,
+    withheld: tuple[Part, ...],
+    look: Look | None,
+    feature_sets: Iterable[FeatureSet] = (),
 ) -> ShardFindings:
     """Read every byte and every row of a shard.
 
@@ -42,26 +42,16 @@ def check_shard(
         shard: of it.
         withheld: what the manifest says was left out.
         look: asked about every image; None asks nothing.
+        feature_sets: of which it is noted what the posts need.
     """
     check = _ShardCheck(root, shard, withheld, look)
+    check.found.arrays = {name: {} for name in feature_sets}
     known = check.posts()
     check.hits("evidence", known)
     check.hits("dropped", known)
     for table in CONTENT_COLUMN:
         check.contents(table)
     return check.found
-
-
-def _parts(file: ParquetFile) -> Iterator[pa.Table]:
-    """Yield all rows, several row groups at a time where these are small."""
-    waiting: list[pa.Table] = []
-    rows = size = 0
-    for index in range(file.num_groups):
-        waiting.append(file.group(index))
-        rows, size = rows + waiting[-1].num_rows, size + waiting[-1].nbytes
-        if rows >= _PART_ROWS or size >= _PART_BYTES or index == file.num_groups - 1:
-            yield pa.concat_tables(waiting)
-            waiting, rows, size = [], 0, 0
 
 
 class _ShardCheck:
@@ -86,6 +76,8 @@ class _ShardCheck:
             check_post_rows(part, self._shard.embedding_dim)
             ids.append(whole(part, "example_id"))
             regions.append(lengths(whole(part, "regions")))
+            for name, needed in self.found.arrays.items():
+                needed.update(arrays_needed(part, name))
             for pair in pc.value_counts(part.column("split")).to_pylist():
                 self.found.counts[f"posts in {pair['values']}"] += pair["counts"]
 
@@ -144,7 +136,7 @@ class _ShardCheck:
         self.found.counts["bytes"] += entry.size_bytes
         try:
             file = load_shard(self._root, entry, table)
-            for part in _parts(file):
+            for part in file.parts():
                 self.found.tally.add(table, part, self._shard.index)
                 try:
                     look_at(part)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ from cache.tables.columns import table_of
 
 # Some fifty times the grid of a large encoder.
 MAX_ARRAY_BYTES: Final = 64 << 20
+_COLUMNS: Final = ("key", "shape", "dtype", "data")
 _SOURCE: Final = b"ramie.source"
 _STAGES: Final = b"ramie.stages"
 _SET: Final = b"ramie.feature_set"
@@ -73,24 +74,43 @@ def made_of(schema: pa.Schema, name: FeatureSet) -> Made | None:
     return Made(source, tuple(stages))
 
 
+class ArrayRow(NamedTuple):
+    """A row of a file of a feature set: an array before it is believed."""
+
+    key: str
+    shape: list[int]
+    dtype: str
+    data: pa.Buffer
+
+
+def array_rows(part: pa.Table) -> Iterator[ArrayRow]:
+    """Yield the rows of a part of a file."""
+    # One at a time, for a stranger's may be long.
+    for key, shape, dtype, data in zip(*(part.column(one) for one in _COLUMNS), strict=True):
+        yield ArrayRow(key.as_py(), shape.as_py(), dtype.as_py(), data.as_buffer())
+
+
 def decode_array(part: pa.Table, row: int, name: FeatureSet, dims: tuple[int, ...]) -> Array:
-    """Return the array in a row of a table.
+    """Return the array in a row of a part of a file; see `decode_row`."""
+    return decode_row(next(array_rows(part.slice(row, 1))), name, dims)
+
+
+def decode_row(row: ArrayRow, name: FeatureSet, dims: tuple[int, ...]) -> Array:
+    """Return the array of a row.
 
     Args:
-        part: rows of a file of the set.
-        row: of ``part``.
+        row: of a file of the set.
         name: of the set.
         dims: that all its arrays have.
 
     Raises:
         StoreDamaged: it is not of the form that the manifest promises, or its numbers cannot be.
     """
-    key, shape, dtype, data = (part.column(c)[row] for c in ("key", "shape", "dtype", "data"))
-    sizes, buffer = shape.as_py(), data.as_buffer()
+    key, sizes, dtype, buffer = row
     wanted = np.dtype(FEATURE_DTYPES[name]).newbyteorder("<")
     free, fixed = FEATURE_AXES[name]
-    if dtype.as_py() != FEATURE_DTYPES[name] or len(sizes) != free + fixed:
-        raise _damaged(key, f"{str(dtype.as_py())[:20]} of {len(sizes)} axes")
+    if dtype != FEATURE_DTYPES[name] or len(sizes) != free + fixed:
+        raise _damaged(key, f"{dtype[:20]} of {len(sizes)} axes")
     if min(sizes) < 0 or tuple(sizes[free:]) != dims:
         raise _damaged(key, f"it has the sizes {sizes}, and all end in {list(dims)}")
     if math.prod(sizes) * wanted.itemsize != buffer.size or buffer.size > MAX_ARRAY_BYTES:
@@ -112,5 +132,5 @@ def _refused(name: FeatureSet, key: str, array: Array) -> str | None:
     return nonsense(name, array)
 
 
-def _damaged(key: Any, why: str) -> StoreDamaged:
-    return StoreDamaged(f"the array {key.as_py()[:80]!r}: {why}")
+def _damaged(key: str, why: str) -> StoreDamaged:
+    return StoreDamaged(f"the array {key[:80]!r}: {why}")

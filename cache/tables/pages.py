@@ -7,6 +7,7 @@ and can be read without decoding anything.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -27,6 +28,16 @@ _BY_DICTIONARY: Final = frozenset({2, 8})
 _BY_PREFIX: Final = 7
 _STRUCT: Final = 12
 _INTEGERS: Final = frozenset({4, 5, 6})
+# The header of almost every page, matched at once for speed: kind, both sizes, a checksum, number
+# of values and encoding; and of data, the encodings of its levels and no statistics. One of any
+# other form is read field by field, to the same end.
+_SAID: Final = rb"([\x80-\xff]{0,4}[\x00-\x7f])"
+_ANY: Final = rb"[\x80-\xff]{0,4}[\x00-\x7f]"
+_USUAL: Final = re.compile(
+    rb"\x15(?:\x00|(\x04))\x15%b\x15%b\x15%b(?(1)\x3c|\x1c)\x15%b\x15%b"
+    rb"(?(1)[\x11\x12]|\x15%b\x15%b\x1c\x00)\x00\x00"
+    % (_SAID, _SAID, _ANY, _SAID, _SAID, _ANY, _ANY)
+)
 
 
 def decoded_bytes(read: ReadAt, column: Any) -> int:
@@ -42,19 +53,14 @@ def decoded_bytes(read: ReadAt, column: Any) -> int:
     at = column.data_page_offset
     if column.has_dictionary_page and column.dictionary_page_offset:
         at = min(at, column.dictionary_page_offset)
-    if at < 0 or column.total_compressed_size < 0:
+    # Of more bytes than any file has, the sum with a place is a number that no file can be asked.
+    if at < 0 or not 0 <= column.total_compressed_size < 1 << 62:
         raise ValueError("a column lies nowhere")
     end = at + column.total_compressed_size
     texts = column.physical_type == "BYTE_ARRAY"
     total = dictionary = 0
     while at < end:
-        header, length = _header(read, at)
-        kind, size, stored = (_number(header, field) for field in (1, 2, 3))
-        field, encoded = _DESCRIBED.get(kind, (0, 0))
-        described = header.get(field)
-        if not isinstance(described, dict):
-            raise ValueError(f"page at {at} is of an unknown kind")
-        number, encoding = _number(described, 1), _number(described, encoded)
+        kind, size, stored, number, encoding, length = _page(read, at)
         if min(number, size, stored) < 0 or stored > end - at - length:
             raise ValueError(f"page at {at} claims an impossible size")
         at += length + stored
@@ -68,22 +74,39 @@ def decoded_bytes(read: ReadAt, column: Any) -> int:
     return total
 
 
+def _page(read: ReadAt, at: int) -> tuple[int, int, int, int, int, int]:
+    """Return what the header of the page at a place in the file says, and how long it is.
+
+    That is: kind, size unpacked and packed, number of values, and their encoding.
+    """
+    for size in (_HEADER_BYTES, _LONGEST_HEADER):
+        data = read(at, size)
+        if usual := _USUAL.match(data):
+            kind = _DICTIONARY if usual[1] else _DATA
+            unpacked, _ = _integer(data, usual.start(2))
+            stored, _ = _integer(data, usual.start(3))
+            number, _ = _integer(data, usual.start(4))
+            encoding, _ = _integer(data, usual.start(5))
+            return kind, unpacked, stored, number, encoding, usual.end()
+        try:
+            header, length = _struct(data, 0, 0)
+        except IndexError:
+            continue
+        kind, unpacked, stored = (_number(header, field) for field in (1, 2, 3))
+        field, encoded = _DESCRIBED.get(kind, (0, 0))
+        described = header.get(field)
+        if not isinstance(described, dict):
+            raise ValueError(f"page at {at} is of an unknown kind")
+        number, encoding = _number(described, 1), _number(described, encoded)
+        return kind, unpacked, stored, number, encoding, length
+    raise ValueError(f"page at {at} has no proper header")
+
+
 def _number(fields: dict[int, Any], field: int) -> int:
     value = fields.get(field)
     if not isinstance(value, int):
         raise ValueError(f"a page has a header without field {field}")
     return value
-
-
-def _header(read: ReadAt, at: int) -> tuple[dict[int, Any], int]:
-    """Return the header of the page at a place in the file, and how long it is."""
-    for size in (_HEADER_BYTES, _LONGEST_HEADER):
-        data = read(at, size)
-        try:
-            return _struct(data, 0, 0)
-        except IndexError:
-            continue
-    raise ValueError(f"page at {at} has no proper header")
 
 
 def _struct(data: bytes, at: int, depth: int) -> tuple[dict[int, Any], int]:

@@ -29,6 +29,11 @@ from cache.tables.pages import decoded_bytes
 
 # Well above what a shard of usual posts takes: a file beyond it is read twice instead of loaded.
 _MAX_LOADED_BYTES: Final = 128 << 20
+# Looking at many rows at a time costs less for each; few enough to be held by several threads.
+_PART_ROWS: Final = 4096
+_PART_BYTES: Final = 2 << 20
+# By what pages say at most, which is a lot more where a dictionary has long values.
+_PART_CLAIMED: Final = 32 << 20
 # Of zstd. Vectors, keys and numbers hardly shrink further at 3, but take half as long again.
 _LEVEL: Final = 1
 _LEVEL_OF_TEXT: Final = 3
@@ -162,6 +167,8 @@ class ParquetFile:
         self.path = path
         self._way_out = way_out
         self._max_group_bytes = max_group_bytes
+        # To read a few bytes of it without letting go of Python's lock, which others then hold.
+        self._data = None if data is None else memoryview(data)
         try:
             # Opened here, so that headers of pages are read from what is then decoded.
             self._source = pa.OSFile(str(path)) if data is None else pa.BufferReader(data)
@@ -233,37 +240,77 @@ class ParquetFile:
             StoreDamaged: the bytes do not fit their checksums or do not decode, or would take
                 more memory than they may.
         """
-        try:
-            self._check_size(index, columns)
-            table = self._file.read_row_group(index, columns=columns, use_threads=False)
+        self._sizes(index, columns)
+        return self._decoded([index], columns)
+
+    def parts(self, columns: list[str] | None = None) -> Iterator[pa.Table]:
+        """Yield all rows in order, several row groups at a time where these are small.
+
+        Raises:
+            StoreDamaged: see `group`.
+        """
+        waiting: list[int] = []
+        rows = size = most = 0
+        for index in range(self.num_groups):
+            said, claimed = self._sizes(index, columns)
+            waiting.append(index)
+            rows = self.group_starts[index + 1] - self.group_starts[waiting[0]]
+            size, most = size + said, most + claimed
+            if rows >= _PART_ROWS or size >= _PART_BYTES or most >= _PART_CLAIMED:
+                yield self._decoded(waiting, columns)
+                waiting, size, most = [], 0, 0
+        if waiting:
+            yield self._decoded(waiting, columns)
+
+    def _decoded(self, groups: list[int], columns: list[str] | None) -> pa.Table:
+        with self._reading():
+            table = self._file.read_row_groups(groups, columns=columns, use_threads=False)
             # A damaged offset or wrong UTF-8 inside a column would only show, or crash, later.
             table.validate(full=True)
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise self._damaged(error) from error
         if (why := too_much(table, self._name)) is not None:
             raise self._damaged(why)
         return table
 
-    def _check_size(self, index: int, columns: list[str] | None) -> None:
-        """Refuse what would take too much memory, before any of it is decoded."""
-        group = self._file.metadata.row_group(index)
-        claimed = claimed_bytes(group, columns)
-        chunks = [group.column(place) for place in range(group.num_columns)]
-        chunks = [one for one in chunks if columns is None or column_of(one) in columns]
-        if any(one.file_path for one in chunks):
-            raise self._damaged(f"row group {index} is said to be in another file")
-        stored = sum(one.total_compressed_size for one in chunks)
-        most = self._max_group_bytes or min(MAX_GROUP_BYTES, max(UNPACKED_BYTES, 2 * stored))
-        # Of no rows, nothing is decoded; older writers left offsets there that lead nowhere.
-        if claimed <= most and group.num_rows:
-            claimed = sum(decoded_bytes(self._read_at, one) for one in chunks)
-        if claimed > most:
-            raise self._damaged(
-                f"row group {index} claims to take {claimed:,} bytes when "
-                f"decompressed, more than the {most:,} that one may take"
-            )
+    def _sizes(self, index: int, columns: list[str] | None) -> tuple[int, int]:
+        """Return what a row group takes by its footer, and at most by its pages.
+
+        Raises:
+            StoreDamaged: it would take too much memory, or has no proper pages; nothing of it was
+                decoded.
+        """
+        with self._reading():
+            group = self._file.metadata.row_group(index)
+            chunks = [group.column(place) for place in range(group.num_columns)]
+            if columns is not None:
+                chunks = [one for one in chunks if column_of(one) in columns]
+            if any(one.file_path for one in chunks):
+                raise self._damaged(f"row group {index} is said to be in another file")
+            stored = sum(one.total_compressed_size for one in chunks)
+            most = self._max_group_bytes or min(MAX_GROUP_BYTES, max(UNPACKED_BYTES, 2 * stored))
+            said = claimed = sum(max(one.total_uncompressed_size, 0) for one in chunks)
+            # How values are encoded takes longer to ask than all else, and seldom matters.
+            if said * max(group.num_rows, 1) > most:
+                claimed = claimed_bytes(group, columns)
+            # Of no rows, nothing is decoded; older writers left offsets there that lead nowhere.
+            if claimed <= most and group.num_rows:
+                claimed = sum(decoded_bytes(self._read_at, one) for one in chunks)
+            if claimed > most:
+                raise self._damaged(
+                    f"row group {index} claims to take {claimed:,} bytes when "
+                    f"decompressed, more than the {most:,} that one may take"
+                )
+        return said, claimed
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise self._damaged(error) from error
 
     def _read_at(self, start: int, length: int) -> bytes:
+        if self._data is not None and start + length <= len(self._data):
+            return bytes(self._data[start : start + length])
         data: bytes = self._source.read_at(length, start)
         return data
 
@@ -290,6 +337,7 @@ class ParquetFile:
         """Let the file go."""
         self._file.close()
         self._source.close()
+        self._data = None
 
     def _damaged(self, why: object) -> StoreDamaged:
         # Some reasons of the library span several lines.
