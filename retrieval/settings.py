@@ -57,6 +57,7 @@ _DTYPES_OF: Final = {
     "openvino": ("float32", "bfloat16"),
     "onnxruntime": ("float32",),
 }
+Letterbox = Literal["square", "tight"]
 # Settings that came later: as long as they are at their default, a manifest stays as it was.
 _LATER: Final = ("backend", "decode", "letterbox")
 
@@ -79,7 +80,8 @@ class ObserveSettings(Settings):
         decode: ``scaled`` scales large photos, as they are decoded, to what the models read of
             them; regions are in pixels of the photo itself all the same.
         letterbox: what the detector reads of a photo: ``square`` with grey above and below (or
-            beside) it, or ``tight``, with less of it, as ``YOLO.predict`` does.
+            beside) it, or ``tight``, with less of it, as ``YOLO.predict`` does; for CPUs, where
+            photos then go through the detector one by one.
         features: feature sets that the store gets beside what is always seen, for the systems
             that read them; a store may be given more of them later.
         parser: of ``parse``: ``chain`` (the head of each token is the one before it) or
@@ -96,7 +98,7 @@ class ObserveSettings(Settings):
     batch_size: int = Field(default=8, ge=0)
     backend: Literal["torch", "openvino", "onnxruntime"] = "torch"
     decode: Literal["full", "scaled"] = "full"
-    letterbox: Literal["square", "tight"] = "square"
+    letterbox: Letterbox = "square"
     features: tuple[FeatureSet, ...] = ()
     # By name alone: a path would run what a stranger's folder registers.
     parser: str = Field(default="chain", pattern=r"^(chain|spacy:[A-Za-z][A-Za-z0-9_]*)$")

@@ -121,7 +121,7 @@ def test_another_run_is_never_kept_over_one_that_is_there(
 
     with pytest.raises(InputError, match=r"another run: train\.epochs"):
         keep(done, grid, kept)
-    with pytest.raises(InputError, match="is where the runs are"):
+    with pytest.raises(InputError, match="is a run with its weights"):
         keep(done, grid, finished)
     assert {path: path.read_bytes() for path in before} == before
 

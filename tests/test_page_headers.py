@@ -39,6 +39,27 @@ def test_usual_headers_are_read_as_they_are_meant() -> None:
     assert "impossible size" in str(told(DATA, len(DATA) + 48))
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        "050202",  # field 1 once more
+        "060202",  # as a number of 64 bits
+        "040202",  # as one of 16 bits, which no header has
+        "0582800802",  # field 65,537, which is 1 modulo 65,536
+        "05010e",  # field -1
+    ],
+)
+def test_what_arrow_may_read_differently_is_refused(more: str) -> None:
+    header = DATA[:-1] + bytes.fromhex(more) + DATA[-1:]
+    assert "a page has a header" in str(told(header, len(header) + 49))
+
+
+def test_a_size_beyond_32_bits_is_refused() -> None:
+    # 2^32 + 49 bytes stored, which Arrow takes for 49.
+    header = DATA.replace(bytes.fromhex("1562"), bytes.fromhex("15e280808020"))
+    assert "impossible size" in str(told(header, 1 << 40))
+
+
 def test_a_column_longer_than_any_file_is_refused_before_it_is_read() -> None:
     assert told(DATA, (1 << 63) - 1) == told(DATA, -1) == "a column lies nowhere"
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -100,7 +101,7 @@ def _verify_once(root: Path, look: Look | None, progress: bool) -> VerifyReport:
     recorded = segments(root / RECORDINGS)
     num_files = len(manifest.shards) * (1 + len(manifest.feature_sets)) + len(recorded)
     with (
-        ThreadPoolExecutor(THREADS) as pool,
+        _threads() as pool,
         tqdm(total=num_files, desc="verifying", disable=None if progress else True) as bar,
     ):
         check = partial(
@@ -134,6 +135,16 @@ def _verify_once(root: Path, look: Look | None, progress: bool) -> VerifyReport:
         lacking = unrecorded(root / RECORDINGS, read, shards)
     counts = _counts(manifest, [*shards, *arrays], read)
     return VerifyReport((*problems, *lacking), counts, bool(lacking))
+
+
+@contextmanager
+def _threads() -> Iterator[ThreadPoolExecutor]:
+    """Yield a pool that begins nothing more once whoever uses it is stopped."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        try:
+            yield pool
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _each(bar: tqdm[NoReturn], found: Iterable[_Found]) -> list[_Found]:

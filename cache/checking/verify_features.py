@@ -91,7 +91,8 @@ def feature_files(
     files: list[FeatureFile] = []
     for found in shards:
         for name, features in manifest.feature_sets.items():
-            needed = {k: size for k, size in found.arrays[name].items() if k not in seen[name]}
+            # Popped, for at a million posts one copy of the keys is much.
+            needed = {k: s for k, s in found.arrays.pop(name).items() if k not in seen[name]}
             seen[name].update(needed)
             file = features.files[found.shard.index]
             files.append(FeatureFile(name, features, file, needed if posts_sound else None))

@@ -27,7 +27,7 @@ _EXACT: Final = frozenset({0, 3, 4, 5, 6, 9})
 _BY_DICTIONARY: Final = frozenset({2, 8})
 _BY_PREFIX: Final = 7
 _STRUCT: Final = 12
-_INTEGERS: Final = frozenset({4, 5, 6})
+_INT32, _INT64 = 5, 6
 # The header of almost every page, matched at once for speed: kind, both sizes, a checksum, number
 # of values and encoding; and of data, the encodings of its levels and no statistics. One of any
 # other form is read field by field, to the same end.
@@ -61,7 +61,9 @@ def decoded_bytes(read: ReadAt, column: Any) -> int:
     total = dictionary = 0
     while at < end:
         kind, size, stored, number, encoding, length = _page(read, at)
-        if min(number, size, stored) < 0 or stored > end - at - length:
+        # Arrow takes what is larger modulo 2^32.
+        fits = all(0 <= one < 1 << 31 for one in (number, size, stored))
+        if not fits or stored > end - at - length:
             raise ValueError(f"page at {at} claims an impossible size")
         at += length + stored
         total += size + number * _VALUE_BYTES
@@ -110,7 +112,7 @@ def _number(fields: dict[int, Any], field: int) -> int:
 
 
 def _struct(data: bytes, at: int, depth: int) -> tuple[dict[int, Any], int]:
-    """Read a struct of Thrift's compact protocol; integers and structs in it are kept."""
+    """Read a struct of Thrift's compact protocol; its 32-bit integers and structs are kept."""
     if depth > 4:
         raise ValueError("a page has a header inside of headers")
     fields: dict[int, Any] = {}
@@ -122,8 +124,14 @@ def _struct(data: bytes, at: int, depth: int) -> tuple[dict[int, Any], int]:
         else:
             field, at = _integer(data, at)
         kind = head & 15
-        if kind in _INTEGERS:
+        # Arrow would take the later one, and a number modulo 65,536.
+        if field in fields or not 0 < field < 1 << 15:
+            raise ValueError("a page has a header with a field twice, or one that cannot be")
+        if kind == _INT32:
             fields[field], at = _integer(data, at)
+        elif kind == _INT64:
+            # Only statistics have them; where a field is to be shorter, Arrow passes over it, too.
+            _, at = _varint(data, at)
         elif kind == _STRUCT:
             fields[field], at = _struct(data, at, depth + 1)
         else:

@@ -2,18 +2,19 @@
 
 Of each finished run: its description, the commit of its code, its learning curve and its tests.
 A comparison whose ``--out`` is such a folder takes these runs as finished, on any machine that has
-the same stores.
+the same stores; what was not tested then cannot be tested without the weights.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from cache.errors import InputError
 from cache.files import make_folder
-from model.run import METRICS, read_run, write_atomically, write_run
+from model.order import EvidenceOf
+from model.run import CHECKPOINT, METRICS, WEIGHTS, read_run, write_atomically, write_run
 from pipelines.comparing.compare import Compared, Grid
 from pipelines.comparing.jobs import Job, is_finished, result_of
 from pipelines.comparing.scored import keep_score
@@ -26,19 +27,40 @@ def keep(done: Compared, grid: Grid, folder: Path) -> int:
     Runs that are kept there already are written again; others in it are left alone.
 
     Raises:
-        InputError: the folder is that of the runs themselves, or holds another run by that name.
+        InputError: see `refuse_to_keep`.
     """
-    if folder.resolve() == grid.out.resolve():
-        raise InputError(f"--keep {folder} is where the runs are. Choose another folder.")
-    jobs = [one for one in grid.jobs() if all(result_of(one, shown) for shown in one.shown)]
-    for job in jobs:
-        _keep_run(job, folder / job.run.relative_to(grid.out))
+    refuse_to_keep(grid, folder)
+    kept = 0
+    for job in grid.jobs():
+        shown = tuple(one for one in job.shown if result_of(job, one))
+        if shown:
+            _keep_run(job, shown, _kept(job, grid, folder))
+            kept += 1
     write_atomically(folder / "compare.md", (done.table() + "\n").encode())
-    return len(jobs)
+    return kept
 
 
-def _keep_run(job: Job, folder: Path) -> None:
-    is_finished(job.model_copy(update={"run": folder}))  # raises where another run was kept
+def refuse_to_keep(grid: Grid, folder: Path) -> None:
+    """Refuse a folder in which something else would be lost; to be asked before any training.
+
+    Raises:
+        InputError: the folder has runs with weights, or another run by the name of one of these.
+    """
+    for job in grid.jobs():
+        kept = _kept(job, grid, folder)
+        if any((kept / name).exists() for name in (WEIGHTS, CHECKPOINT)):
+            raise InputError(
+                f"{kept} is a run with its weights, over which none is kept. Choose another "
+                "folder for --keep."
+            )
+        is_finished(job.model_copy(update={"run": kept}))  # raises where another run was kept
+
+
+def _kept(job: Job, grid: Grid, folder: Path) -> Path:
+    return folder / job.run.relative_to(grid.out)
+
+
+def _keep_run(job: Job, tests: Sequence[EvidenceOf], folder: Path) -> None:
     make_folder(folder)
     run = read_run(job.run)
     name = encoder_name(run.model.text_encoder)
@@ -46,9 +68,10 @@ def _keep_run(job: Job, folder: Path) -> None:
         folder,
         run.model_copy(update={"model": run.model.model_copy(update={"text_encoder": name})}),
     )
+    if (job.run / METRICS).is_file():
+        write_atomically(folder / METRICS, (job.run / METRICS).read_bytes())
+    for shown in tests:
+        keep_score(job.run, folder, job.split, shown)
+    # Last, for it says that a run is finished.
     commit = {"commit": commit_of_run(job.run)}
     write_atomically(folder / RECIPE_FILE, (json.dumps(commit) + "\n").encode())
-    if (job.run / METRICS).is_file():
-        shutil.copyfile(job.run / METRICS, folder / METRICS)
-    for shown in job.shown:
-        keep_score(job.run, folder, job.split, shown)

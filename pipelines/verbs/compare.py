@@ -101,15 +101,14 @@ def _add_rows(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Compare, and print the table and where it lies; 1 where runs failed."""
     from pipelines.comparing.compare import compare
+    from pipelines.comparing.keep import keep, refuse_to_keep
 
     if options.workers < 1:
         raise InputError(f"--workers {options.workers} would train nothing; give 1 or more.")
     grid = _grid(options)
-    done = compare(grid, workers=options.workers, only_finished=options.finished, say=note)
     if options.keep:
-        from pipelines.comparing.keep import keep
-
-        note(f"{options.keep}: {keep(done, grid, options.keep)} runs kept")
+        refuse_to_keep(grid, options.keep)
+    done = compare(grid, workers=options.workers, only_finished=options.finished, say=note)
     plots: list[str] = []
     if options.plots:
         from pipelines.comparing.plots import write_plots
@@ -118,6 +117,8 @@ def run(options: argparse.Namespace) -> int:
     print_result(
         {"out": str(grid.out), **done.to_json(), "plots": plots}, done.to_text(), options.json
     )
+    if options.keep:
+        note(f"{options.keep}: {keep(done, grid, options.keep)} runs kept")
     return 1 if done.failures else 0
 
 

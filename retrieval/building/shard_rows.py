@@ -26,6 +26,11 @@ class ShardRows:
     media: dict[str, Media] = field(default_factory=dict)
     unfinished: list[Unfinished] = field(default_factory=list)
 
+    @property
+    def num_posts(self) -> int:
+        """Posts that were added, finished or not."""
+        return len(self.rows) + len(self.unfinished)
+
     def add(
         self,
         cases: Sequence[Case],

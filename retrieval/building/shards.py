@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 
 from cache.records import Example, Post
 from cache.writing.writer import StoreWriter
@@ -53,17 +52,6 @@ class Shards:
         return [one.post for index in indices for one in self[index]]
 
 
-@dataclass(slots=True)
-class _Open(ShardRows):
-    """A shard some of whose batches are finished.
-
-    Attributes:
-        num_posts: in those batches.
-    """
-
-    num_posts: int = 0
-
-
 class ShardBuilder:
     """Takes shards all the way; they become final in the order in which they were begun.
 
@@ -89,7 +77,7 @@ class ShardBuilder:
         self._writer = writer
         self._bar = bar
         self._only = only
-        self._open = _Open()
+        self._open = ShardRows()
         self._unfinished: dict[int, list[Unfinished]] = {}
 
     def stale(self, written: Iterable[int]) -> set[int]:
@@ -130,7 +118,7 @@ class ShardBuilder:
     def _finish(self, batch: Batch, failed: list[Unfinished], cases: list[Case]) -> None:
         """Curate a batch; with the last one of a shard, write the shard."""
         if batch.start == 0:
-            self._open = _Open()
+            self._open = ShardRows()
         shard = self._open
         if batch.start != shard.num_posts:
             raise RuntimeError(
@@ -139,12 +127,11 @@ class ShardBuilder:
         examples = {one.post.example_id: one for one in self._shards[batch.shard]}
         shard.unfinished += failed
         shard.add(cases, self.gatherer.curate(cases), examples)
-        shard.num_posts += len(batch.posts)
         self._bar.posts(len(batch.posts))
         if batch.ends_shard:
             self._write(batch.shard, shard)
 
-    def _write(self, index: int, shard: _Open) -> None:
+    def _write(self, index: int, shard: ShardRows) -> None:
         if self._only is not None:
             refuse_unfinished(one for one in shard.unfinished if one.example_id in self._only)
             names = [one.post.example_id for one in self._shards[index]]
@@ -154,7 +141,7 @@ class ShardBuilder:
             shard.write(self._writer, index, missing, self.gatherer.compared_with)
         self.num_written += 1
         self._unfinished[index] = shard.unfinished
-        self._open = _Open()
+        self._open = ShardRows()
 
     def _leave(self, index: int) -> None:
         """Leave the posts of a shard to whoever builds its part."""

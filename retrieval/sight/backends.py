@@ -24,7 +24,11 @@ def num_streams(settings: ObserveSettings) -> int:
 
     Threads that compute one batch together wait for each other after every layer.
     """
-    return 1 if settings.backend == "torch" else min(_MOST_STREAMS, torch.get_num_threads())
+    if settings.backend == "torch":
+        return 1
+    threads = torch.get_num_threads()
+    # As many for each.
+    return max(one for one in range(1, _MOST_STREAMS + 1) if threads % one == 0)
 
 
 class Translate(Protocol):

@@ -18,7 +18,7 @@ from retrieval.sight.weights import file_digest, offline, weights_folder
 
 Size = tuple[int, int]
 # Goes up when photos are letterboxed by another rule.
-_TIGHT: Final = 1
+TIGHT: Final = 1
 
 
 class Detector(Protocol):
@@ -88,7 +88,7 @@ def detector_identity(settings: ObserveSettings) -> dict[str, object]:
         library = version("ultralytics")
     except PackageNotFoundError:
         library = ""
-    tight = {} if settings.letterbox == "square" else {"letterbox": [settings.letterbox, _TIGHT]}
+    tight = {} if settings.letterbox == "square" else {"letterbox": [settings.letterbox, TIGHT]}
     return {
         "detector": settings.detector,
         "weights": file_digest(detector_weights(settings)),

@@ -19,7 +19,7 @@ from cache.errors import InputError
 from cache.records import Region
 from retrieval.settings import ObserveSettings
 from retrieval.sight.backends import Calling, Forward, num_streams, translate
-from retrieval.sight.detect import tidy_regions
+from retrieval.sight.detect import Size, tidy_regions
 from retrieval.sight.deviation import check_boxes, pictures
 from retrieval.sight.forward import (
     ForwardClock,
@@ -28,7 +28,7 @@ from retrieval.sight.forward import (
     pick_dtype,
     rows_of_batch,
 )
-from retrieval.sight.letterbox import Canvas, Placed, Size, canvas_of, letterboxed, placed
+from retrieval.sight.letterbox import Canvas, Placed, canvas_of, letterboxed, placed
 
 # Read by ultralytics when it is imported: no look-ups in the network, no package installed on the
 # fly, and checkpoints (pickles) restricted to the classes of known models.
@@ -60,7 +60,7 @@ class YoloDetector:
         self._half = dtype if is_torch and dtype != torch.float32 else None
         # In this order of the numbers, torch convolves about twice as fast on a CPU.
         self._order = torch.channels_last if is_torch else torch.contiguous_format
-        model, self._names, self.side = _load(weights)
+        model, self._names, self.side, self._stride = _load(weights)
         self._model: torch.nn.Module = model.to(self._device).to(memory_format=self._order)
         self._translated: dict[Canvas, Forward] = {}
         square = Canvas(self.side, self.side)
@@ -68,7 +68,9 @@ class YoloDetector:
         if settings.letterbox == "tight" and self._device.type == "cpu":
             # A batch has one canvas. One by one, photos take no longer, and none is padding.
             self._batch_size = 1
-        self._model_for(square)  # refused, if it is, before any photo is looked at
+        # Refused, if it is, before any photo is looked at: all sizes of input are tried.
+        for size in ((1, 1), (4, 3), (3, 4), (16, 9), (9, 16)):
+            self._model_for(self._canvas(size))
 
     @property
     def forward_seconds(self) -> float:
@@ -82,13 +84,16 @@ class YoloDetector:
         sizes = [image.size for image in images] if sizes is None else sizes
         photos = list(zip(images, sizes, strict=True))
         found: list[tuple[Region, ...]] = [()] * len(photos)
-        canvases = [canvas_of(size, self.side, self._settings.letterbox) for size in sizes]
+        canvases = [self._canvas(size) for size in sizes]
         for canvas in sorted(set(canvases)):
             mine = [index for index, one in enumerate(canvases) if one == canvas]
             raw = self._detect([photos[index] for index in mine], canvas)
             for index, row in zip(mine, raw, strict=True):
                 found[index] = self._regions(row, placed(sizes[index], canvas), sizes[index])
         return found
+
+    def _canvas(self, size: Size) -> Canvas:
+        return canvas_of(size, self.side, self._stride, self._settings.letterbox)
 
     def _detect(
         self, photos: Sequence[tuple[Image.Image, Size]], canvas: Canvas
@@ -176,8 +181,8 @@ def _candidates(raw: Tensor, num_classes: int) -> tuple[Tensor, Tensor, Tensor]:
     return torch.cat([centre - half, centre + half], dim=1), scores, classes
 
 
-def _load(weights: Path) -> tuple[torch.nn.Module, dict[int, str], int]:
-    """Return the model (in evaluation mode, layers fused), its class names and its input side."""
+def _load(weights: Path) -> tuple[torch.nn.Module, dict[int, str], int, int]:
+    """Return the model (in evaluation mode, layers fused), class names, input side and stride."""
     if weights.suffix != ".pt":
         # Another suffix makes ultralytics read a model description, parts of which it evaluates.
         raise InputError(
@@ -209,8 +214,9 @@ def _load(weights: Path) -> tuple[torch.nn.Module, dict[int, str], int]:
             "(such as yolov8n.pt) in observe.detector_weights."
         )
     yolo.model.fuse(verbose=False)
-    # Strides are at most 32, so the side is a multiple of it.
-    return model, names, max(32, int(side if isinstance(side, int) else max(side)) // 32 * 32)
+    stride = max(32, int(model.stride.max()))  # type: ignore[operator]
+    side = int(side if isinstance(side, int) else max(side))
+    return model, names, max(stride, side // stride * stride), stride
 
 
 def download_weights(name: str, target: Path) -> str:

@@ -77,6 +77,7 @@ class ClipEncoder:
         self._device = pick_device(device, settings.backend)
         self._streams = num_streams(settings)
         self._clock = ForwardClock(self._device, self._streams)
+        self._torch_clock = ForwardClock(self._device)  # of the stages, which torch alone shows
         self._source = find_encoder(settings)
         self._tokenize = load_tokenizer(self._source)
         is_torch = settings.backend == "torch"
@@ -97,7 +98,7 @@ class ClipEncoder:
     @property
     def forward_seconds(self) -> float:
         """Wall time spent inside forward passes so far."""
-        return self._clock.seconds
+        return self._clock.seconds + self._torch_clock.seconds
 
     def embed_images(self, images: Sequence[Image.Image]) -> Vectors:
         """Return one unit vector per RGB image, ``[n, dim]``, rounded to float16 precision."""
@@ -117,7 +118,7 @@ class ClipEncoder:
         for batch, num_real in padded_batches(
             images, self._image_batch, self._batch_size, self._device
         ):
-            with self._clock.forward():
+            with self._torch_clock.forward():
                 maps = stages_of(self._maps(batch))
                 last = maps[-1].flatten(2).transpose(1, 2).float().cpu().numpy()
                 side_by_side = (

@@ -76,7 +76,8 @@ class ForwardClock:
     """Adds up the wall time inside forward passes, at most ``streams`` of which run at a time.
 
     Attributes:
-        seconds: so far; of each pass the part that its stream is of all.
+        seconds: so far; of each pass the part that its stream is of all. So passes that had no
+            company count for less than they took: the sum is what all of them take at best.
     """
 
     def __init__(self, device: torch.device, streams: int = 1) -> None:

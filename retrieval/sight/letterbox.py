@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-Size = tuple[int, int]
-Letterbox = Literal["square", "tight"]
+from retrieval.settings import Letterbox
+from retrieval.sight.detect import Size
+
 _GREY: Final = 114 / 255  # what YOLO models were trained to see around a letterboxed photo
-_STRIDE: Final = 32  # the largest of any YOLO model: both sides are multiples of it
 # Shorter sides of tight inputs, over the longer one: for 16:9, then for 3:2 and 4:3. Few, for a
-# translated model is made for one size of input.
+# translated model is made for one size of input. Another rule needs another `TIGHT` (`detect.py`).
 _SHORTER: Final = (0.6, 0.75)
 
 
@@ -35,19 +35,20 @@ class Placed(NamedTuple):
     top: int
 
 
-def canvas_of(size: Size, side: int, letterbox: Letterbox) -> Canvas:
+def canvas_of(size: Size, side: int, stride: int, letterbox: Letterbox) -> Canvas:
     """Return the canvas for a photo of that size.
 
     Args:
         size: width and height.
         side: of the largest canvas; the longer side of photos is scaled to it.
+        stride: of the detector: both sides are multiples of it.
         letterbox: ``square``, or ``tight``: the smallest that the photo fits in of three, whose
             sides are as 5:3, as 4:3 (rounded up to what detectors take) and equal.
     """
     width, height = resized(size, side)
     shorter = side
     if letterbox == "tight":
-        sides = (-(-round(part * side) // _STRIDE) * _STRIDE for part in _SHORTER)
+        sides = (-(-round(part * side) // stride) * stride for part in _SHORTER)
         shorter = next((one for one in sides if min(width, height) <= one <= side), side)
     return Canvas(side, shorter) if width >= height else Canvas(shorter, side)
 
