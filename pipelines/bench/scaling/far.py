@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
+from tqdm import tqdm
+
 from pipelines.bench.figures import Figure
 from pipelines.planning.line import Costs, Machines, Simulated, SimulatedLine
 from pipelines.planning.lines import DrawnLine, Provider
@@ -54,18 +56,24 @@ def bench_far(posts: int, finish_s: float, ask_s: float, seed: int) -> list[Figu
         seed: of the failures.
     """
     figures = []
-    for where, look_s in _LOOKS:
+    for where, look_s, machines, service in tqdm(_builds(), "builds simulated", disable=None):
         costs = Costs(look_s=look_s, ask_s=ask_s, embed_s=0.0, finish_s=finish_s)
-        for machines in _MACHINES:
-            done = run(costs, posts, machines, None, seed)
-            what = f"{posts:,} posts looked at {where}, files at hand, {machines} machines: days"
-            figures.append(Figure(what, done.seconds / _DAY_S))
-        for service in SERVICES:
-            for machines in (_MACHINES[0], _MACHINES[-1]):
-                done = run(costs, posts, machines, service, seed)
-                what = f"  {service.what}, {machines} machines: days"
-                figures.append(Figure(what, done.seconds / _DAY_S))
+        done = run(costs, posts, machines, service, seed)
+        what = f"{posts:,} posts looked at {where}, files at hand, {machines} machines: days"
+        if service is not None:
+            what = f"  {service.what}, {machines} machines: days"
+        figures.append(Figure(what, done.seconds / _DAY_S))
     return [*figures, *_speed(posts, seed)]
+
+
+def _builds() -> list[tuple[str, float, int, Service | None]]:
+    """Return where is looked, seconds to look at a post, machines, and who is asked."""
+    return [
+        (where, look_s, machines, service)
+        for where, look_s in _LOOKS
+        for service in (None, *SERVICES)
+        for machines in (_MACHINES if service is None else (_MACHINES[0], _MACHINES[-1]))
+    ]
 
 
 def run(costs: Costs, posts: int, machines: int, service: Service | None, seed: int) -> Simulated:
