@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import random
 from collections.abc import Sequence
 
@@ -39,6 +40,28 @@ def test_jobs_share_cores_and_none_gets_more_than_it_can_use() -> None:
     # takes 1.5 s, in which "wide" does 1 s of the 2 s that it has left.
     assert ends == {"narrow": pytest.approx(2.5), "wide": pytest.approx(3.5)}
     assert machine.busy_core_s == pytest.approx(3 * 2 + 1)
+
+
+def test_work_ends_also_when_the_clock_has_run_for_years() -> None:
+    """Then the next number of seconds after now is further away than what rounding left over."""
+    loop = Loop()
+    machine = Machine(loop, 3)
+    ended = []
+
+    def work(number: int) -> Process:
+        yield loop.sleep(6e7 + number / 7)
+        for _ in range(200):
+            yield machine.work(0.1 / 3, 0.7)
+        ended.append(number)
+
+    for number in range(7):
+        loop.start(work(number))
+    # A job that never ends would plan its end again and again, at the same time.
+    while loop._planned and loop.num_events < 20_000:
+        loop.now, _, action = heapq.heappop(loop._planned)
+        loop.num_events += 1
+        action()
+    assert sorted(ended) == list(range(7))
 
 
 def test_a_worker_does_one_job_after_the_other_and_each_when_it_can() -> None:

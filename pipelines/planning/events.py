@@ -7,12 +7,15 @@ A process is a generator. It yields what it waits for, and is resumed when that 
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-# Work of less than a nanosecond is done: what floats leave over must not become an event.
+# Work of less than a nanosecond is done: what floats leave over must not become an event. After a
+# year there are no nanoseconds: the next float is several away.
 _NO_WORK_S: Final = 1e-9
+_NO_WORK_ULPS: Final = 4
 
 
 @dataclass(slots=True, eq=False)
@@ -155,8 +158,9 @@ class Machine:
         if plan != self._plan:
             return
         self._advance()
-        ended = [job for job in self._jobs if job.left_s <= _NO_WORK_S]
-        self._jobs = [job for job in self._jobs if job.left_s > _NO_WORK_S]
+        nothing = max(_NO_WORK_S, _NO_WORK_ULPS * math.ulp(self._loop.now))
+        ended = [job for job in self._jobs if job.left_s <= nothing]
+        self._jobs = [job for job in self._jobs if job.left_s > nothing]
         self._replan()
         for job in ended:
             job.done.fire()
