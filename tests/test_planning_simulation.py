@@ -181,6 +181,12 @@ def test_stages_overlap_as_far_as_cores_allow() -> None:
     assert seconds(posts, look_s=0.010, fetch_s=0.020) == pytest.approx(posts * 0.020, rel=0.03)
 
 
+def test_what_holds_pythons_lock_does_not_overlap() -> None:
+    posts = 64 * 50
+    together = seconds(posts, ask_s=0.003, finish_s=0.002)
+    assert together == pytest.approx(posts * 0.005, rel=0.02)
+
+
 def test_workers_share_the_looking_and_nothing_else() -> None:
     posts = 64 * 60
     assert seconds(posts, 3, look_s=0.030) == pytest.approx(posts * 0.010, rel=0.05)

@@ -24,7 +24,7 @@ class Options:
         quick: smallest sizes, to see that all of it runs; figures then mean little.
         seed: of all that is made up.
         posts: to build and to observe; None leaves it to each part.
-        only: parts of ``observing``; none means all.
+        only: parts of ``observing`` and of ``scale``; none means all.
         sizes: posts of the builds whose growth is measured; none takes the usual ones.
         store: of the sample, that is verified.
         recipe: whose data and models are built; None takes full-size models.
@@ -151,10 +151,12 @@ def _scale(options: Options) -> list[Figure]:
     from pipelines.bench.scaling import scale
 
     folder = options.work / "scale"
+    only = [one for one in options.only if one in scale.PARTS]
     if options.quick:
         sizes = options.sizes or (64, 160, 320, 640)
-        return scale.bench_scale(folder, sizes, (640,), 100_000, 24, options.seed)
-    return scale.bench_scale(folder, options.sizes or scale.SIZES, seed=options.seed)
+        return scale.bench_scale(folder, sizes, (640,), 100_000, 24, options.seed, only)
+    sizes = options.sizes or scale.SIZES
+    return scale.bench_scale(folder, sizes, seed=options.seed, only=only)
 
 
 def _starting(options: Options) -> list[Figure]:

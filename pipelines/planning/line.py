@@ -1,8 +1,8 @@
 """A build, simulated: the stages of `retrieval.building.line.Line`, with measured durations.
 
 Models work in the thread that leads; asking, fetching, and curating with writing have a thread
-each; between them wait as many batches as in the line itself. A cluster only takes the looking
-away from the leading machine.
+each, but what is not a model's holds Python's lock; between them wait as many batches as in the
+line itself. A cluster only takes the looking away from the leading machine.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class SimulatedLine:
         self._loop = Loop()
         self._lead = Machine(self._loop, machines.cores)
         self._asker, self._fetcher = Worker(self._loop), Worker(self._loop)
-        self._finisher = Worker(self._loop)
+        self._finisher, self._lock = Worker(self._loop), Worker(self._loop)
         self._asking: deque[tuple[int, Signal]] = deque()
         self._finishing: deque[Signal] = deque()
         self._asking_s = 0.0
@@ -155,7 +155,7 @@ class SimulatedLine:
 
     def _ask(self, size: int) -> Process:
         began = self._loop.now
-        yield self._lead.work(size * self._costs.ask_s)
+        yield self._in_python(size * self._costs.ask_s)
         before, self._asked_posts = self._asked_posts, self._asked_posts + size
         numbers = {
             line: self._questions(line.provider.name, self._asked_posts)
@@ -170,7 +170,15 @@ class SimulatedLine:
         yield self._loop.sleep(size * self._costs.fetch_s)
 
     def _finish(self, size: int) -> Process:
-        yield self._lead.work(size * self._costs.finish_s)
+        yield self._in_python(size * self._costs.finish_s)
+
+    def _in_python(self, seconds: float) -> Signal:
+        """Return the end of work that holds Python's lock: one thread at a time has it."""
+
+        def hold() -> Process:
+            yield self._lead.work(seconds)
+
+        return self._lock.submit(hold())
 
     def _take(self, most: int) -> Process:
         while self._asking and (len(self._asking) > most or self._asking[0][1].done):

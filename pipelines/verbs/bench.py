@@ -35,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="WHAT",
         help="evidence: texts, images, noise, consistency, leaks, storage, speed, asking or "
-        "robustness; observing: backends, loop or decoding; store: writing, reading, loader, "
+        "robustness; observing: backends, loop or decoding; scale: growth, metadata, "
+        "agreement or far; store: writing, reading, loader, "
         "cold, verify, open, scale, building, size or sharing; train: step, padding, ddp, or with "
         "other lengths of texts names or long (default: the first three); repeatable (default: "
         "all)",

@@ -19,6 +19,7 @@ from pipelines.bench.scaling.made_up import settings_of, write_documents
 from retrieval.kb.knowledge_base import build_kb
 
 SIZES: Final = (1_000, 3_000, 10_000, 30_000, 100_000)
+PARTS: Final = ("growth", "metadata", "agreement", "far")
 METADATA_SIZES: Final = (10_000, 100_000, 1_000_000)
 FAR_POSTS: Final = 10_000_000
 _DOCUMENTS: Final = 20_000
@@ -38,6 +39,7 @@ def bench_scale(
     far: int = FAR_POSTS,
     agreement_posts: int = 120,
     seed: int = 0,
+    only: Sequence[str] = (),
 ) -> list[Figure]:
     """Measure every stage at ``sizes``, fit the laws, compare the simulation, and look ahead.
 
@@ -51,6 +53,7 @@ def bench_scale(
         far: posts of the simulated builds.
         agreement_posts: of the builds that the simulation is compared with.
         seed: of all that is made up.
+        only: of `PARTS`; none means all. What is far away needs what growth measures.
 
     Raises:
         InputError: too few sizes.
@@ -65,16 +68,20 @@ def bench_scale(
     def cost(posts: int, hits: int = _QUESTION_HITS, asked: Path | None = kb) -> Cost:
         return measure_cost(folder / "build", posts, asked, hits, seed)
 
-    costs = [cost(posts) for posts in tqdm(sorted(sizes), "sizes", disable=None)]
-    figures = [*_laws(costs), *_growth(costs), *_memory(costs)]
-    figures += _by_hits([cost(sorted(sizes)[0], hits) for hits in _HITS])
-    if metadata:
+    parts, figures = only or PARTS, list[Figure]()
+    if "agreement" in parts:
+        figures += bench_agreement(folder / "agreement", kb, agreement_posts, seed)
+    if "metadata" in parts:
         alone = [cost(n, 1, None) for n in tqdm(sorted(metadata), "metadata", disable=None)]
         figures += _metadata(alone)
-    largest = costs[-1]
-    finish = _cpu(largest, "curate", "write") / largest.posts
-    figures += bench_agreement(folder / "agreement", kb, agreement_posts, seed)
-    figures += bench_far(far, finish, _cpu(largest, "ask") / largest.posts, seed)
+    if {"growth", "far"} & set(parts):
+        costs = [cost(posts) for posts in tqdm(sorted(sizes), "sizes", disable=None)]
+        figures += [*_laws(costs), *_growth(costs), *_memory(costs)]
+        figures += _by_hits([cost(sorted(sizes)[0], hits) for hits in _HITS])
+    if "far" in parts:
+        largest = costs[-1]
+        finish = _cpu(largest, "curate", "write") / largest.posts
+        figures += bench_far(far, finish, _cpu(largest, "ask") / largest.posts, seed)
     shutil.rmtree(folder)
     return figures
 
