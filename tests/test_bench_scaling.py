@@ -74,9 +74,9 @@ def test_ten_million_posts_are_bound_by_what_a_provider_lets_pass() -> None:
     least = posts * service.questions * service.seconds_between
     assert least <= many.seconds < alone.seconds < 1.3 * least
     assert many.requests == pytest.approx(posts * 2 / (1 - service.failing), rel=0.01)
-    # Files at hand: machines help until the leading one is busy all the time.
+    # Files at hand: machines help until the leading one asks and finishes all the time.
     free = run(costs, posts, 64, None, 0)
-    assert free.seconds == pytest.approx(posts * 1e-3, rel=0.1)
+    assert free.seconds == pytest.approx(posts * 1.1e-3, rel=0.1)
 
 
 def test_the_table_says_what_was_asked_measured_and_left_out(
