@@ -218,14 +218,14 @@ def test_a_text_is_the_same_in_the_tower_for_short_ones(weights: tuple[Path, Pat
     assert num_tokens(tokenize(["w " * 31])).item() == context + 1
 
 
-Translation = Callable[[ObserveSettings, nn.Module, Tensor], Callable[[Tensor], Tensor]]
+Translation = Callable[[ObserveSettings, nn.Module, Tensor, int], Callable[[Tensor], Tensor]]
 
 
 def shaken(amount: float) -> Translation:
     """Return a translation that is wrong by about ``amount``."""
 
     def translate(
-        settings: ObserveSettings, model: nn.Module, example: Tensor
+        settings: ObserveSettings, model: nn.Module, example: Tensor, streams: int
     ) -> Callable[[Tensor], Tensor]:
         def forward(batch: Tensor) -> Tensor:
             with torch.inference_mode():

@@ -62,7 +62,9 @@ class Calling(nn.Module):
         return self._method(batch)
 
 
-def translate(settings: ObserveSettings, model: nn.Module, example: Tensor) -> Forward:
+def translate(
+    settings: ObserveSettings, model: nn.Module, example: Tensor, streams: int
+) -> Forward:
     """Return what computes ``model`` with the backend of ``settings``, see `Translate`.
 
     Raises:
@@ -78,7 +80,7 @@ def translate(settings: ObserveSettings, model: nn.Module, example: Tensor) -> F
         ) from error
     try:
         with _plain_torch():
-            return translator(model.eval(), example, settings.dtype, num_streams(settings))
+            return translator(model.eval(), example, settings.dtype, streams)
     except InputError:
         raise
     except Exception as error:  # translators raise anything

@@ -138,7 +138,7 @@ class YoloDetector:
             reference = _raw(model(batch))
         parts = torch.split(batch, rows)
         calling = Calling(model, lambda rows: _raw(model(rows)))
-        forward = translate(self._settings, calling, parts[0])
+        forward = translate(self._settings, calling, parts[0], self._streams)
         check_boxes(self._settings, torch.cat([forward(part) for part in parts]), reference)
         return forward
 

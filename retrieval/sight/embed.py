@@ -161,13 +161,17 @@ class ClipEncoder:
         own = _of_torch(model)
         rows = self._batch_size
         images = self._image_batch(pictures(rows))
-        image = translate(self._settings, Calling(model, model.encode_image), images)
+        image = translate(
+            self._settings, Calling(model, model.encode_image), images, self._streams
+        )
         tokens = self._text_batch((SENTENCES * rows)[:rows])
         short = for_short_texts(model, self._tokenize)
         texts: list[tuple[int, Forward]] = []
         for context, tower in [*([short] if short else []), (tokens.shape[1], model)]:
             batch = tokens[:, :context].contiguous()
-            forward = translate(self._settings, Calling(tower, tower.encode_text), batch)
+            forward = translate(
+                self._settings, Calling(tower, tower.encode_text), batch, self._streams
+            )
             texts.append((context, forward))
         towers = _Towers(image, tuple(texts))
         with torch.inference_mode():
