@@ -201,7 +201,18 @@ def _head(task: Task, labels: Sequence[str], dropout: float, dim: int, experts: 
 
 
 def _size(run: Run, encoder: TextEncoder) -> FusionSize:
+    """Return what a system must know of its surroundings.
+
+    Raises:
+        InputError: the run does not say what the feature sets that its system reads look like.
+    """
     settings = run.model
+    for name in needs_of(settings.fusion):
+        if name not in run.shapes:
+            raise InputError(
+                f"the run does not say what {name} of its store looks like, which the fusion "
+                f"system {settings.fusion!r} reads. Copy the whole run folder, or train again."
+            )
     return FusionSize(
         dim=encoder.dim,
         visual_dim=run.visual_dim,

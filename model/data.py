@@ -42,6 +42,12 @@ class ExampleSource(Protocol):
         ...
 
 
+def visual_dim_of(source: ExampleSource) -> int:
+    """Return the length of the image embeddings of a store; 0 where it has none."""
+    manifest: Any = getattr(source, "manifest", None)
+    return 0 if manifest is None else manifest.embedding_dim or 0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Item:
     """One piece of evidence, ready to be read.

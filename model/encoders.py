@@ -174,9 +174,13 @@ def save_description(encoder: TextEncoder, tokenizer: Any, folder: Path) -> None
 def largest_window(encoder: TextEncoder) -> int:
     """Return how many pieces, special tokens included, the encoder has positions for."""
     positions = int(getattr(encoder.config, "max_position_embeddings", 512))
-    # RoBERTa numbers positions from padding_idx + 1.
-    offset = 2 if "roberta" in str(encoder.config.model_type) else 0
-    return positions - offset
+    # RoBERTa and its kin number positions from padding_idx + 1.
+    padding = [
+        module.padding_idx
+        for name, module in encoder.backbone.named_modules()
+        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding)
+    ]
+    return positions - max((place + 1 for place in padding if place is not None), default=0)
 
 
 def _load_tokenizer(name: str, config: Any) -> Any:

@@ -73,6 +73,8 @@ class Run(BaseModel):
         visual_dim: of the store's image embeddings; 0 where it has none.
         shapes: of the feature sets that the model reads.
         store: fingerprint of the store.
+        encoder: digest of the files of the text encoder that it started from; empty where that
+            is known by name alone, and in runs of earlier versions.
         second: the other task of a network that does both; None for all others.
         model: settings of the network.
         train: settings of the training.
@@ -88,6 +90,7 @@ class Run(BaseModel):
     visual_dim: int = Field(ge=0, le=1 << 16)
     shapes: dict[FeatureSet, FeatureShape] = Field(default_factory=dict)
     store: str
+    encoder: str = ""
     second: SecondTask | None = None
     model: ModelSettings
     train: TrainSettings

@@ -20,7 +20,7 @@ import numpy as np
 from cache.errors import InputError
 from cache.reader import Features
 from model.build import feature_shapes
-from model.data import NONE_RELATION, ExampleSource, read_split
+from model.data import ExampleSource, read_split
 from model.discovery.few import few_labels, guesses, micro_f1, relation_of, supervised
 from model.discovery.found import Found, untrained
 from model.discovery.hiure import hiure
@@ -31,6 +31,7 @@ from model.discovery.selfore import selfore
 from model.discovery.settings import DiscoverSettings
 from model.run import write_atomically
 from model.scoring.evaluation import opened
+from model.scoring.metrics import find_none_label
 from model.settings import ModelSettings
 from pipelines.config import Recipe
 from pipelines.discovery_table import table
@@ -251,7 +252,8 @@ def _clusters(
     test = splits["test"]
     clusters = found.assign(Pairs(test)).tolist()
     relations = [relation_of(post) for post in test]
-    related = [at for at, relation in enumerate(relations) if relation != NONE_RELATION]
+    none = find_none_label(relation_of(post) for posts in splits.values() for post in posts)
+    related = [at for at, relation in enumerate(relations) if relation != none]
     ids = [post.example.post.example_id for post in test]
     return {
         "all": cluster_scores(relations, clusters).to_json(),

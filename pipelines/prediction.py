@@ -110,7 +110,9 @@ def _with_trusted_providers(recipe: Recipe, ask: AskSettings | None) -> Recipe:
     """
     if ask is not None:
         return recipe.model_copy(update={"ask": ask})
-    live = [name for name in recipe.ask.providers if name not in LOCAL_PROVIDERS]
+    live: list[str] = [name for name in recipe.ask.providers if name not in LOCAL_PROVIDERS]
+    if "lancedb" in recipe.ask.providers and "://" in recipe.ask.lancedb.uri:
+        live.append(f"lancedb at {recipe.ask.lancedb.uri[:_TEXT_SHOWN]}")
     if live:
         raise InputError(
             f"the run was trained on evidence of {', '.join(live)}, and a run does not decide "

@@ -9,7 +9,8 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from cache.errors import InputError
+from cache.errors import InputError, StoreMismatch
+from cache.manifest import read_manifest
 from model.data import Task
 from model.run import read_run, write_atomically
 from pipelines.config import Recipe
@@ -17,6 +18,7 @@ from pipelines.config import Recipe
 RECIPE_FILE: Final = "recipe.json"
 _MOST_BYTES: Final = 16 << 20
 _GIT_SECONDS: Final = 10
+_SHOWN: Final = 12
 
 
 def write_recipe(run: Path, recipe: Recipe, store: Path) -> None:
@@ -56,12 +58,23 @@ def store_of_run(run: Path, task: Task | None = None) -> Path:
 
     Raises:
         InputError: the folder is no run, or its recipe cannot be read.
+        StoreError: there is no store where it was.
+        StoreMismatch: another one is there now.
     """
     recipe, store = recipe_of_run(run)
-    if task in (None, read_run(run).task):
-        return store
-    # A run of one task has no second store; whoever reads the run then says so.
-    return recipe.second_store() or store
+    there = read_run(run)
+    trained_on = there.store
+    if task not in (None, there.task) and there.second is not None:
+        # A run of one task has no second store; whoever reads the run then says so.
+        store, trained_on = recipe.second_store() or store, there.second.store
+    found = read_manifest(store).fingerprint
+    if trained_on and found != trained_on:
+        raise StoreMismatch(
+            f"{run} was trained on a store with the fingerprint {trained_on[:_SHOWN]}, but "
+            f"{store} has {found[:_SHOWN]} now. Name that store as it was with --store, or this "
+            "one, to use it all the same."
+        )
+    return store
 
 
 def commit_of_run(run: Path) -> str:
@@ -72,12 +85,6 @@ def commit_of_run(run: Path) -> str:
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
     return commit if isinstance(commit, str) else ""
-
-
-def encoder_name(name: str) -> str:
-    """Return the name of a text encoder without the place of its files: a machine's fact."""
-    path = Path(name)
-    return "/".join(path.parts[-2:]) if path.is_absolute() else name
 
 
 def code_commit() -> str:

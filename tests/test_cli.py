@@ -172,15 +172,20 @@ def test_data_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> N
     assert "\x1b" not in captured.out + captured.err
 
 
+@pytest.mark.parametrize(
+    ("provider", "place"),
+    [
+        ("searxng", "ask.searxng.address=http://127.0.0.1:9"),
+        ("lancedb", "ask.lancedb.uri=s3://stranger/bucket"),
+    ],
+)
 def test_a_run_of_a_stranger_does_not_decide_whom_this_machine_asks(
-    tmp_path: Path,
+    provider: str, place: str, tmp_path: Path
 ) -> None:
-    hostile = load_recipe(
-        "sample", ['ask.providers=["searxng"]', "ask.searxng.address=http://127.0.0.1:9"]
-    )
+    hostile = load_recipe("sample", [f'ask.providers=["{provider}"]', place])
     write_recipe(tmp_path, hostile, tmp_path / "store")
 
-    with pytest.raises(InputError, match=r"evidence of searxng.*--recipe"):
+    with pytest.raises(InputError, match=rf"evidence of .*{provider}.*--recipe"):
         predict_post(tmp_path, Post("new", ("private", "words")), None)
 
 

@@ -11,18 +11,21 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from comparing_helpers import tiny_grid, tiny_recipe, write_posts
 
 from cache import open_store
 from cache.errors import InputError, StoreMismatch
+from cache.manifest import read_manifest
 from cache.writing.lock import WriterLock
-from model.run import SecondTask, read_run, write_run
+from model.run import SecondTask, read_run, read_tensors, write_run, write_tensors
 from model.scoring.evaluation import evaluate
+from model.training import train
 from pipelines.building import build_recipe
 from pipelines.comparing import scored as scoring
-from pipelines.comparing.compare import compare
+from pipelines.comparing.compare import Grid, compare
 from pipelines.comparing.curves import learning_curves
 from pipelines.comparing.jobs import is_finished
 from pipelines.comparing.keep import keep
@@ -30,6 +33,7 @@ from pipelines.comparing.scored import kept_score
 from pipelines.comparing.systems import ABLATIONS, System, blocks_of, systems_in
 from pipelines.comparing.workers import LOG
 from pipelines.config import Recipe
+from pipelines.runs import store_of_run
 
 
 def silent(said: str) -> None:
@@ -158,7 +162,7 @@ def test_one_run_that_fails_costs_no_other(recipe: Recipe, store: Path, tmp_path
     assert [row.system.fusion for row in done.rows] == ["text_only", "synthesis"]
     (failure,) = done.failures
     assert "no fusion system is called 'no_such_system'" in failure.reason
-    assert done.missing == 1
+    assert done.facts.missing == 1
     written = json.loads((tmp_path / "compare.json").read_text())
     assert written["failures"][0]["run"] == "no_such_system-seed1"
 
@@ -197,7 +201,7 @@ def test_a_table_of_what_is_finished_trains_nothing(
     done = compare(grid, only_finished=True, say=silent)
 
     assert [len(row.f1) for row in done.rows] == [2, 2]
-    assert done.missing == 2
+    assert done.facts.missing == 2
     assert not (finished / "text_only-seed3").exists()
 
 
@@ -221,6 +225,93 @@ def test_an_encoder_in_another_folder_is_the_same_one(
     grid = tiny_grid(recipe.model_copy(update={"model": model}), store, finished)
 
     assert all(is_finished(job) for job in grid.jobs())
+
+
+@pytest.fixture(scope="module")
+def digested(recipe: Recipe, store: Path, finished: Path) -> Path:
+    """Return a run that knows what its encoder holds."""
+    run = finished / "text_only-seed1"
+    assert read_run(run).encoder
+    return run
+
+
+def test_an_encoder_is_known_by_what_it_holds(
+    recipe: Recipe, store: Path, digested: Path, tmp_path: Path
+) -> None:
+    """Checkpoints of different trainings often lie under one name."""
+    there = Path(recipe.model.text_encoder)
+    moved = shutil.copytree(there, tmp_path / "of another name")
+    trained = shutil.copytree(there, tmp_path / there.parent.name / there.name)
+    tensors, _ = read_tensors(trained / "model.safetensors")
+    (trained / "model.safetensors").unlink()
+    write_tensors(trained / "model.safetensors", {name: 2 * t for name, t in tensors.items()})
+
+    def grid(encoder: Path) -> Grid:
+        model = recipe.model.model_copy(update={"text_encoder": str(encoder)})
+        changed = recipe.model_copy(update={"model": model})
+        return tiny_grid(changed, store, digested.parent, ("text_only",))
+
+    assert all(is_finished(job) for job in grid(moved).jobs())
+    with pytest.raises(InputError, match=r"another run: model\.text_encoder differ"):
+        compare(grid(trained), say=silent)
+
+
+def test_a_run_whose_store_is_another_by_now_says_so(
+    store: Path, finished: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(finished / "text_only-seed1", tmp_path / "run")
+    assert store_of_run(run) == store
+    write_run(run, read_run(run).model_copy(update={"store": "0" * 64}))
+
+    with pytest.raises(StoreMismatch, match=r"fingerprint 000000000000, but .* has .*--store"):
+        store_of_run(run)
+
+
+def test_what_only_changes_the_cost_is_no_other_run(
+    recipe: Recipe, store: Path, finished: Path
+) -> None:
+    train = recipe.train.model_copy(update={"accumulate": 2, "checkpointing": True})
+    grid = tiny_grid(recipe.model_copy(update={"train": train}), store, finished)
+
+    assert all(is_finished(job) for job in grid.jobs())
+
+
+def test_a_run_that_breaks_costs_no_other_and_leaves_its_trace(
+    recipe: Recipe, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipelines.comparing import jobs
+
+    def breaking(*args: Any, **options: Any) -> Any:
+        if args[2].fusion == "synthesis":
+            raise ValueError("a fault of ours")
+        return train(*args, **options)
+
+    monkeypatch.setattr(jobs, "train", breaking)
+    done = compare(tiny_grid(recipe, store, tmp_path, ("synthesis", "text_only")), say=silent)
+
+    assert [row.system.fusion for row in done.rows] == ["text_only"]
+    (failure,) = done.failures
+    assert failure.reason == "ValueError: a fault of ours"
+    assert failure.log is not None
+    assert "breaking" in failure.log.read_text()
+    assert "- missing runs: 1" in done.table()
+
+
+def test_the_copy_without_filters_is_curated_as_the_store_was(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    """A recipe may say something else by now."""
+    store = tmp_path / "store"
+    build_recipe(recipe, store, say=silent)
+    curate = recipe.curate.model_copy(update={"keep_per_stream": 1})
+    changed = recipe.model_copy(update={"curate": curate})
+
+    (place,) = tiny_grid(changed, store, tmp_path, ("synthesis",), ablate=("filters",)).places
+
+    assert place.unfiltered is not None
+    settings: Any = read_manifest(place.unfiltered).identity["settings"]
+    assert settings["curate"]["keep_per_stream"] == recipe.curate.keep_per_stream
+    assert settings["curate"]["noise"]["too_short"] == 0
 
 
 def test_rows_change_what_they_say(recipe: Recipe) -> None:
@@ -260,6 +351,23 @@ def test_only_what_reads_evidence_is_shown_that_of_others_and_loses_parts(recipe
     changed = {system.fusion for system in systems_in(blocks) if not system.is_whole}
 
     assert changed == {"more"}
+
+
+def test_a_system_does_not_lose_what_it_never_had(recipe: Recipe) -> None:
+    """It would be the same training twice, and a difference of 0.00 that says nothing."""
+    blocks = blocks_of(("text_only", "more"), recipe=recipe, ablate=ABLATIONS)
+
+    lost = {system.without for system in systems_in(blocks)} - {""}
+    assert lost == {"image level", "object level", "sentence level", "filters"}
+    with pytest.raises(InputError, match=r"joint reads two stores.*--ablated"):
+        blocks_of(("joint",), recipe=recipe, ablate=("filters",))
+
+
+def test_a_share_stands_in_the_heading_or_nowhere(recipe: Recipe) -> None:
+    train = recipe.train.model_copy(update={"share": 0.05})
+
+    with pytest.raises(InputError, match=r"train\.share = 0\.05 .* --share"):
+        blocks_of(("text_only",), recipe=recipe.model_copy(update={"train": train}))
 
 
 def test_a_run_that_learned_from_another_store_of_the_other_task_is_refused(

@@ -38,6 +38,7 @@ FACTS = Facts(
     split="test",
     seeds=(1, 2),
     worlds=("world 31", "world 32"),
+    missing=0,
     protocol="Twitter-2015, original labels",
     contaminated="",
     encoder="bert & co",
@@ -77,6 +78,7 @@ def test_every_row_is_compared_with_the_first_and_with_the_best_other(rows: list
         - mean(run.micro.f1 for run in runs_of(GOOD).values())
     )
     assert lead.bootstrap.posts == 120
+    assert lead.with_runs is not None
     assert lead.with_runs.difference == lead.bootstrap.difference
     assert lead.to_json()["p_randomisation"] == lead.randomisation.p_two_sided
 
@@ -105,6 +107,34 @@ def test_worlds_with_one_seed_each_have_no_spread_and_none_is_printed() -> None:
     assert row.spread is None
     assert row.to_json()["f1_stdev"] is None
     assert f"| 2 | {mean(row.f1):.2f} |" in markdown([row], FACTS)
+
+
+def test_every_world_counts_alike_where_a_grid_has_holes() -> None:
+    """Figure, interval and test must speak of the same mean."""
+    runs = {("easy", seed): made_up(0.9, seed) for seed in (1, 2, 3)} | {
+        ("hard", 1): made_up(0.5, 1)
+    }
+    row = Row(BASE, "", runs, Significance(samples=400).interval(runs), None, None)
+
+    easy = mean(runs["easy", seed].micro.f1 for seed in (1, 2, 3))
+    assert row.mean_f1 == pytest.approx(50 * (easy + runs["hard", 1].micro.f1))
+    assert 100 * row.interval[0] < row.mean_f1 < 100 * row.interval[1]
+    assert row.strict_f1 == row.mean_f1
+    assert row.precision == pytest.approx(row.mean_f1)
+    assert row.recall == pytest.approx(row.mean_f1)
+    assert f"| {row.mean_f1:.2f} ± " in markdown([row], FACTS)
+
+
+def test_runs_are_not_drawn_again_where_a_world_has_but_one() -> None:
+    """It would be the same interval under another name."""
+    full = runs_of(BEST)
+    few = {key: run for key, run in runs_of(BASE).items() if key != ("world 31", 2)}
+
+    found = Significance(samples=50).against(full, few, "text_only")
+
+    assert found is not None
+    assert found.with_runs is None
+    assert found.to_json()["p_with_runs"] is None
 
 
 def test_a_grid_with_holes_is_compared_where_both_have_runs(rows: list[Row]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from discovery_helpers import store_of, told_by_words
 from model_helpers import MemoryStore, tiny_encoder
 
 from cache.errors import InputError
+from cache.records import StoredExample
 from pipelines.cli import main
 from pipelines.config import Recipe, load_recipe
 from pipelines.discovery import Cell, cells_of, discover
@@ -34,14 +36,16 @@ def recipe(*overrides: str) -> Recipe:
     return load_recipe("sample-relations", fast)
 
 
+def small_posts(offset: int = 0) -> list[StoredExample]:
+    return [
+        *told_by_words(12, "train", offset),
+        *told_by_words(4, "dev", offset + 12),
+        *told_by_words(6, "test", offset + 16),
+    ]
+
+
 def small_store(offset: int = 0) -> MemoryStore:
-    return store_of(
-        [
-            *told_by_words(12, "train", offset),
-            *told_by_words(4, "dev", offset + 12),
-            *told_by_words(6, "test", offset + 16),
-        ]
-    )
+    return store_of(small_posts(offset))
 
 
 def run(out: Path, cells: list[Cell], store: MemoryStore | None = None) -> list[dict[str, Any]]:
@@ -107,6 +111,24 @@ def test_cells_of_another_store_or_of_other_settings_are_refused(tmp_path: Path)
     other = recipe("discover.clusters=4")
 
     with pytest.raises(InputError, match="is of another store or other settings"):
+        discover(other, small_store(), tmp_path, cells, say=lambda text: None)
+
+
+def test_related_posts_are_those_with_a_relation_whatever_none_is_called(tmp_path: Path) -> None:
+    posts = small_posts()
+    none = [replace(post, example=replace(post.example, relation="NA")) for post in posts[::2]]
+    cells = cells_of(["selfore"], ["off"], [], [1])[:1]
+
+    (result,) = run(tmp_path, cells, store_of([*none, *posts[1::2]]))
+
+    assert (result["all"]["posts"], result["related"]["posts"]) == (6, 3)
+
+
+def test_rates_that_discovering_does_not_know_are_refused(tmp_path: Path) -> None:
+    cells = cells_of(["selfore"], ["off"], [], [1])[1:2]
+    other = recipe("train.layer_decay=0.9")
+
+    with pytest.raises(InputError, match=r"train\.layer_decay are not for discovering"):
         discover(other, small_store(), tmp_path, cells, say=lambda text: None)
 
 

@@ -103,6 +103,26 @@ def test_a_configuration_that_is_deep_or_long_is_refused(copy: Path, depth: int)
     refused(copy, "does not describe a text encoder")
 
 
+@pytest.mark.parametrize(
+    ("fusion", "shapes"),
+    [
+        ("hvpnet", {}),
+        ("hvpnet", {"pyramid": {"dims": [], "stages": [4]}}),
+        ("ifaformer", {}),
+        ("mega", {"parse": {}}),
+    ],
+)
+def test_a_run_that_does_not_say_what_its_system_reads_is_refused(
+    copy: Path, fusion: str, shapes: dict[str, object]
+) -> None:
+    def change(run: dict[str, Any]) -> None:
+        run["model"]["fusion"], run["shapes"] = fusion, shapes
+
+    edit(copy / "run.json", change)
+
+    refused(copy, "does not say what .* looks like|the store has a pyramid of none")
+
+
 def test_what_would_run_or_fetch_code_is_not_read(copy: Path) -> None:
     before = load_run(copy, device="cpu").predict([small_store().features("test-1")])
     named = {

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import transformers
 from model_helpers import (
     ALL_STREAMS,
     MemoryStore,
@@ -20,10 +23,13 @@ from model_helpers import (
 
 from cache.errors import InputError
 from cache.records import Span, StoredExample
+from model.batch import Batch
+from model.encoders import TextEncoder, largest_window
+from model.network import Extractor, Losses
 from model.predictor import load_run
-from model.run import read_tensors
+from model.run import CHECKPOINT, WEIGHTS, read_tensors
 from model.scoring.evaluation import evaluate
-from model.training import make_optimizer, rate_at, train
+from model.training import loop, make_optimizer, rate_at, train
 
 TYPES = ("PER", "LOC")
 
@@ -205,6 +211,59 @@ def test_consistency_learns_to_tell_own_evidence_from_anothers(tmp_path: Path) -
     assert guesses[0].evidence_weights[0] > 2 * guesses[1].evidence_weights[0]
 
 
+def test_embeddings_of_another_size_are_refused_with_both(tmp_path: Path) -> None:
+    store = relation_store()
+    train(store, "relations", model_settings(), train_settings(epochs=1), tmp_path / "run")
+    store.manifest.embedding_dim = 7
+
+    with pytest.raises(
+        InputError, match=r"embeddings have 7 numbers.* with 6\. .*observe\.encoder"
+    ):
+        evaluate(tmp_path / "run", store)
+
+
+def test_who_is_to_see_no_evidence_sees_none_of_others(tmp_path: Path) -> None:
+    seen: list[Batch] = []
+    settings = train_settings(epochs=2, mismatch=0.9, evidence="none")
+    with pytest.MonkeyPatch.context() as patch:
+        forward = Extractor.forward
+
+        def watched(network: Extractor, batch: Batch) -> Losses:
+            seen.append(batch)
+            return forward(network, batch)
+
+        patch.setattr(Extractor, "forward", watched)
+        train(small_store(), "entities", model_settings(), settings, tmp_path / "run")
+
+    assert seen
+    assert not any(batch.groups or batch.text_mask.any() for batch in seen)
+
+
+def test_best_weights_are_never_ahead_of_the_position_that_knows_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training that goes on elsewhere takes the steps since the checkpoint another way."""
+    out = tmp_path / "run"
+    best: list[tuple[int, int]] = []
+
+    def looking(step: int, total: int, warmup: float) -> float:
+        if (out / WEIGHTS).exists():
+            held, note = read_tensors(out / CHECKPOINT)
+            assert isinstance(note, dict)
+            there = read_tensors(out / WEIGHTS)[0]
+            same = all(torch.equal(held[f"model.{name}"], there[name]) for name in there)
+            best.append((step, note["progress"]["best_epoch"] if same else -1))
+            monkeypatch.undo()
+        return rate_at(step, total, warmup)
+
+    monkeypatch.setattr(loop, "rate_at", looking)
+    settings = train_settings(epochs=2)
+    train(small_store(), "entities", model_settings(), settings, out, save_every_s=1e9)
+
+    # Ten posts in batches of four: the fourth step is the first after the epoch.
+    assert best == [(3, 1)]
+
+
 def test_a_run_loads_from_wherever_it_was_moved_and_predicts_the_same(tmp_path: Path) -> None:
     store = small_store()
     train(store, "entities", model_settings(), train_settings(), tmp_path / "here")
@@ -243,6 +302,28 @@ def test_weights_that_cannot_be_had_say_what_to_do(tmp_path: Path) -> None:
 def test_windows_beyond_the_encoders_positions_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"ask for 201 pieces at once.*positions for 128"):
         make_parts(tmp_path, max_pieces=100, max_evidence_pieces=100)
+
+
+@pytest.mark.parametrize(
+    ("config", "offset"),
+    [(transformers.BertConfig, 0), (transformers.RobertaConfig, 2), (transformers.MPNetConfig, 2)],
+)
+def test_the_largest_window_is_the_last_that_an_encoder_takes(config: Any, offset: int) -> None:
+    small = config(
+        vocab_size=20,
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        intermediate_size=8,
+        max_position_embeddings=24,
+    )
+    encoder = TextEncoder(transformers.AutoModel.from_config(small))
+
+    assert largest_window(encoder) == 24 - offset
+    for length, fits in ((24 - offset, True), (25 - offset, False)):
+        pieces = torch.full((1, length), 5)
+        with nullcontext() if fits else pytest.raises((IndexError, RuntimeError)):
+            encoder(pieces, torch.ones_like(pieces, dtype=torch.bool), torch.zeros_like(pieces))
 
 
 def test_an_unknown_fusion_names_the_known_ones(tmp_path: Path) -> None:

@@ -182,6 +182,7 @@ def test_a_checkpoint_of_another_run_is_refused_with_the_difference(tmp_path: Pa
     note["run"]["store"] = "0" * 64
     note["run"]["labels"] = ["O", "B-SHIP", "I-SHIP"]
     note["run"]["model"]["text_encoder"] = "another-encoder"
+    note["run"]["encoder"] = "1" * 64
     write_tensors(path, tensors, note)
 
     with pytest.raises(InputError) as refused:

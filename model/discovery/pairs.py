@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from cache.errors import RamieError
+from cache.errors import InputError, RamieError
 from cache.reader import Features
 from cache.records import Example
 from model.batch import Batch
@@ -175,7 +175,16 @@ class PairReader:
 
 
 def make_optimizer(modules: Iterable[nn.Module], settings: TrainSettings) -> torch.optim.AdamW:
-    """Return AdamW: one rate for pretrained weights, one for what starts from random."""
+    """Return AdamW: one rate for pretrained weights, one for what starts from random.
+
+    Raises:
+        InputError: the settings ask for more rates.
+    """
+    if settings.rates or settings.layer_decay != 1:
+        raise InputError(
+            "train.rates and train.layer_decay are not for discovering; leave both out of the "
+            "recipe, or as they are by default."
+        )
     named = [pair for module in modules for pair in module.named_parameters()]
     trained = [(name, parameter) for name, parameter in named if parameter.requires_grad]
     encoder = [parameter for name, parameter in trained if "encoder.backbone." in name]

@@ -47,7 +47,7 @@ class HVPNeT(Fusion):
         """
         super().__init__(size, encoder)
         shape = size.shapes["pyramid"]
-        if not shape.stages:
+        if not (shape.stages and shape.dims):
             raise InputError(
                 "the fusion system 'hvpnet' reads photos, but the store has a pyramid of none. "
                 "Build the store of posts with photos, or set model.fusion to text_only."

@@ -22,7 +22,7 @@ from model.batch import Batch
 from model.bio import labels_of
 from model.build import Parts, parts_of, place
 from model.collate import Shown
-from model.data import ExampleSource, PreparedPost, Task, read_split
+from model.data import ExampleSource, PreparedPost, Task, read_split, visual_dim_of
 from model.device import autocast, choose_device, uses_bfloat16
 from model.heads import EntityGuess
 from model.order import EvidenceOf, batches_in_order, shown_evidence
@@ -37,6 +37,7 @@ from model.scoring.metrics import (
     span_counts,
 )
 from model.scoring.temperature import head_of, read_temperature, tempered
+from model.settings import TrainSettings
 
 _EVALUATION_BATCH = 32
 Answer = tuple[EntityGuess, ...] | list[tuple[str, float]]
@@ -190,7 +191,7 @@ def predict_posts(
     costs = [post.cost(joint=parts.collator.joint, reads_evidence=reads) for post in posts]
     bfloat16 = uses_bfloat16(parts.run.train.precision, device)
     answers: list[Any] = [None] * len(posts)
-    for indices in bar(batches_in_order(costs, _EVALUATION_BATCH)):
+    for indices in bar(batches_in_order(costs, _batch_size(parts.run.train))):
         batch = parts.collator([posts[i] for i in indices], [shown[i] for i in indices])
         with autocast(device, bfloat16):
             found = each(parts, batch.to(device))
@@ -200,14 +201,27 @@ def predict_posts(
     return answers
 
 
+def _batch_size(trained: TrainSettings) -> int:
+    """Return how many posts fit, without gradients, where a step of the training did."""
+    return min(_EVALUATION_BATCH, max(1, 4 * trained.batch_size // trained.accumulate))
+
+
 def prepare_split(
     parts: Parts, source: ExampleSource, split: str, *, progress: bool = False
 ) -> list[PreparedPost]:
     """Return the posts of a split, tokenised.
 
     Raises:
-        InputError: no such split, or a post that the task cannot be done for.
+        InputError: no such split, a post that the task cannot be done for, or embeddings of
+            another size than those that the run learned from.
     """
+    found, learned = visual_dim_of(source), parts.run.visual_dim
+    if found and learned and found != learned:
+        raise InputError(
+            f"the store's image embeddings have {found} numbers, and the run learned from those "
+            f"with {learned}. Build the store with the observe.encoder of the run's recipe, or "
+            "train on this one."
+        )
     posts = read_split(source, split, parts.collator.needs)
     bar = tqdm(posts, f"tokenise {split}", unit="post", disable=None if progress else True)
     return [parts.preparer.prepare(post) for post in bar]

@@ -14,7 +14,8 @@ from cache.errors import InputError
 from cache.reader import Features
 from cache.records import FeatureSet
 from model.build import Parts, feature_shapes, for_second_task, new_parts
-from model.data import ExampleSource, PreparedPost, Task, label_set, read_split
+from model.data import ExampleSource, PreparedPost, Task, label_set, read_split, visual_dim_of
+from model.encoder_identity import identity_of
 from model.run import FeatureShape, Run, SecondTask, code_version, library_versions, write_run
 from model.settings import ModelSettings, TrainSettings
 from model.training.ranks import Ranks
@@ -73,7 +74,7 @@ def begin(
     """
     shapes = feature_shapes(sources.first, model)
     tasks = list(_with_tasks(sources))
-    if len({_visual_dim(source) for source, _ in tasks}) > 1:
+    if len({visual_dim_of(source) for source, _ in tasks}) > 1:
         raise InputError(
             "the stores of the two tasks were made by image encoders of different sizes. Build "
             "both with the same observe.encoder."
@@ -158,9 +159,10 @@ def _described(
     return Run(
         task=task,
         labels=labels[0],
-        visual_dim=_visual_dim(source),
+        visual_dim=visual_dim_of(source),
         shapes=shapes,
         store=_fingerprint(source),
+        encoder=identity_of(model.text_encoder).digest,
         second=_second(tasks, labels),
         model=model,
         train=settings,
@@ -181,11 +183,6 @@ def _second(
 def _prepared(parts: Parts, posts: Sequence[Features], progress: bool) -> tuple[PreparedPost, ...]:
     watched = tqdm(posts, "tokenise", unit="post", disable=None if progress else True)
     return tuple(parts.preparer.prepare(post) for post in watched)
-
-
-def _visual_dim(source: ExampleSource) -> int:
-    manifest: Any = getattr(source, "manifest", None)
-    return 0 if manifest is None else manifest.embedding_dim or 0
 
 
 def _fingerprint(source: ExampleSource) -> str:

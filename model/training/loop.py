@@ -129,7 +129,9 @@ class _Training:
         self.device, self.ranks = device, ranks
         self.settings = parts.run.train
         self.optimizer = make_optimizer(parts.network, self.settings)
-        mismatch = self.settings.mismatch if parts.network.fusion.learns_consistency else 0.0
+        # Who is to see no evidence sees none of others either.
+        learns = parts.network.fusion.learns_consistency and self.settings.evidence != "none"
+        mismatch = self.settings.mismatch if learns else 0.0
         self.plan = Plan(beginning.train, parts.collator, self.settings, mismatch)
         self.state = Progress()
         self.journal = Journal(folder, ())
@@ -183,9 +185,12 @@ class _Training:
                 trained += time.monotonic() - started
                 bar.update()
                 self._show(bar, posts_seen / trained)
+                best = False
                 if self.state.step % self.plan.steps_per_epoch == 0:
-                    self._end_epoch(progress, posts_seen / trained)
-                if self._is_due(time.monotonic() - saved > save_every_s):
+                    best = self._end_epoch(progress, posts_seen / trained)
+                # Best weights and the position that knows of them belong together: steps that are
+                # taken again, after a kill, by other processes or on a GPU, may go another way.
+                if self._is_due(best or time.monotonic() - saved > save_every_s):
                     self._save()
                     saved = time.monotonic()
         if posts_seen:
@@ -219,8 +224,8 @@ class _Training:
         waited = epochs - self.state.best_epoch
         return bool(self.settings.patience and not place and waited >= self.settings.patience)
 
-    def _end_epoch(self, progress: bool, rate: float) -> None:
-        """Evaluate in the first process, and keep the weights if they are the best so far.
+    def _end_epoch(self, progress: bool, rate: float) -> bool:
+        """Evaluate in the first process; keep the weights, and return True, if they are the best.
 
         Of two tasks, the mean of their F1 decides.
         """
@@ -247,6 +252,7 @@ class _Training:
         if evaluations:
             self._write_epoch(epoch, f1, evaluations, is_best, rate)
         self.state = self.state.after_epoch(f1)
+        return is_best
 
     def _write_epoch(
         self, epoch: int, f1: float, evaluations: list[Evaluation], is_best: bool, rate: float

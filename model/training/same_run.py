@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cache.errors import InputError
+from model.encoder_identity import EncoderIdentity
 from model.run import DESCRIPTION, Run, read_run
 from model.training.switches import COST_ONLY
 
@@ -31,7 +32,10 @@ def refuse_other(where: Path, held: Run, asked: Run) -> None:
     Raises:
         InputError: they differ in more than what they cost.
     """
-    differ = list(_differences(_described(held), _described(asked)))
+    encoders = [EncoderIdentity(run.model.text_encoder, run.encoder) for run in (held, asked)]
+    same_encoder = encoders[0].is_same(encoders[1])
+    there, wanted = (_described(run, same_encoder=same_encoder) for run in (held, asked))
+    differ = list(_differences(there, wanted))
     if differ:
         more = f"; and {len(differ) - _SHOWN} more" if len(differ) > _SHOWN else ""
         raise InputError(
@@ -40,8 +44,10 @@ def refuse_other(where: Path, held: Run, asked: Run) -> None:
         )
 
 
-def _described(run: Run) -> dict[str, Any]:
+def _described(run: Run, *, same_encoder: bool) -> dict[str, Any]:
     described = run.model_dump(mode="json")
+    if same_encoder:  # where it lies does not matter
+        del described["encoder"], described["model"]["text_encoder"]
     for name in COST_ONLY:
         described["train"].pop(name)
     return described

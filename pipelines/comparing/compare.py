@@ -88,14 +88,12 @@ class Compared:
         rows: those that have at least one run.
         facts: what they are of.
         failures: runs that came to nothing.
-        missing: how many runs are not there.
         out: folder of the table.
     """
 
     rows: tuple[Row, ...]
     facts: Facts
     failures: tuple[Failure, ...]
-    missing: int
     out: Path
 
     def table(self) -> str:
@@ -106,8 +104,8 @@ class Compared:
         """Return the table, what is lacking in it, and where it lies."""
         lines = [self.table(), ""]
         lines += [f"FAILED {failure.name}: {failure}" for failure in self.failures]
-        if self.missing:
-            lines.append(f"{self.missing} runs are missing; the same command trains them.")
+        if self.facts.missing:
+            lines.append(f"{self.facts.missing} runs are missing; the same command trains them.")
         return "\n".join([*lines, str(self.out / "compare.json")])
 
     def to_json(self) -> dict[str, object]:
@@ -115,7 +113,7 @@ class Compared:
         return {
             "facts": self.facts.to_json(),
             "failures": [failure.to_json() for failure in self.failures],
-            "missing_runs": self.missing,
+            "missing_runs": self.facts.missing,
             "rows": [row.to_json() for row in self.rows],
         }
 
@@ -199,10 +197,19 @@ class _Table:
     def write(self, num_jobs: int) -> Compared:
         """Write the table of what is there, in every form."""
         grid = self.grid
-        rows = rows_of(grid.blocks, self._by_system(), self.significance)
+        by_system = self._by_system()
+        rows = rows_of(grid.blocks, by_system, self.significance)
         runs = list(dict.fromkeys(run for run, _ in self.results))
-        facts = facts_of(grid.recipe, grid.places, runs, split=grid.split, seeds=grid.seeds)
-        done = Compared(tuple(rows), facts, tuple(self.failures), num_jobs - len(runs), grid.out)
+        there = {key for found in by_system.values() for key in found}
+        facts = facts_of(
+            grid.recipe,
+            [place for place in grid.places if place.name in {world for world, _ in there}],
+            runs,
+            split=grid.split,
+            seeds=[seed for seed in grid.seeds if seed in {found for _, found in there}],
+            missing=num_jobs - len(runs),
+        )
+        done = Compared(tuple(rows), facts, tuple(self.failures), grid.out)
         result = {"recipe": grid.recipe.model_dump(mode="json"), **done.to_json()}
         write_atomically(grid.out / "compare.json", json.dumps(result, indent=1).encode())
         write_atomically(grid.out / "compare.md", (done.table() + "\n").encode())

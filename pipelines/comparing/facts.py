@@ -10,11 +10,12 @@ from typing import Final
 from cache import open_store
 from cache.errors import StoreMismatch
 from cache.manifest import read_manifest
+from model.encoder_identity import encoder_name
 from model.run import Run, read_run
 from pipelines.comparing.places import Place
 from pipelines.comparing.scored import fingerprint_of
 from pipelines.config import Recipe
-from pipelines.runs import code_commit, commit_of_run, encoder_name
+from pipelines.runs import code_commit, commit_of_run
 from retrieval.datasets.protocol import CONTAMINATED, is_contaminated, protocol_of
 
 _SHOWN: Final = 12
@@ -32,8 +33,9 @@ class Facts:
         recipe: its name.
         task: ``mner`` or ``mre``.
         split: what was scored.
-        seeds: of training.
-        worlds: names of the made-up worlds; empty for a real data set.
+        seeds: of the runs that are there.
+        worlds: names of the made-up worlds that have some; empty for a real data set.
+        missing: how many runs of the grid are not there: rows may be of fewer than others.
         protocol: which posts, labels and objects.
         contaminated: why the figures are not to be believed; empty where they may.
         encoder: of text.
@@ -48,6 +50,7 @@ class Facts:
     split: str
     seeds: tuple[int, ...]
     worlds: tuple[str, ...]
+    missing: int
     protocol: str
     contaminated: str
     encoder: str
@@ -63,6 +66,7 @@ class Facts:
             ("protocol", f"{self.protocol}, {self.split} split{_SPANS[self.task]}"),
             ("seeds", ", ".join(map(str, self.seeds))),
             ("worlds", ", ".join(self.worlds)),
+            ("missing runs", str(self.missing or "")),
             ("text encoder", self.encoder),
             ("store", stores),
             ("store of the other task", ", ".join(one[:_SHOWN] for one in self.partners)),
@@ -83,6 +87,7 @@ def facts_of(
     *,
     split: str,
     seeds: Sequence[int],
+    missing: int = 0,
 ) -> Facts:
     """Return what a table over ``places`` is of.
 
@@ -92,6 +97,7 @@ def facts_of(
         runs: folders of the finished runs.
         split: what was scored.
         seeds: of training.
+        missing: how many runs are not finished.
 
     Raises:
         StoreMismatch: the stores follow different protocols.
@@ -111,6 +117,7 @@ def facts_of(
         split=split,
         seeds=tuple(seeds),
         worlds=tuple(place.name for place in places if place.name),
+        missing=missing,
         protocol=protocol or f"data of recipe {recipe.name}",
         contaminated=CONTAMINATED if is_contaminated(protocol) else "",
         encoder=encoder_name(recipe.model.text_encoder),

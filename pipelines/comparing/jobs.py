@@ -10,12 +10,14 @@ from pydantic import BaseModel, ConfigDict
 
 from cache.errors import InputError
 from cache.writing.lock import WriterLock
+from model.encoder_identity import EncoderIdentity, identity_of
 from model.order import EvidenceOf
-from model.run import DESCRIPTION, read_run
+from model.run import DESCRIPTION, Run, read_run
 from model.training import train
+from model.training.switches import COST_ONLY
 from pipelines.comparing.scored import Scored, fingerprint_of, kept_score, scored
 from pipelines.config import Recipe
-from pipelines.runs import RECIPE_FILE, encoder_name, write_recipe
+from pipelines.runs import RECIPE_FILE, write_recipe
 from pipelines.tasks import model_task
 
 _LOCK: Final = "compare.lock"
@@ -99,6 +101,7 @@ def is_finished(job: Job) -> bool:
     second = None if there.second is None else there.second.store
     differ = [
         *_differing("model.", job.recipe.model.model_dump(), there.model.model_dump()),
+        *([] if _same_encoder(job, there) else ["model.text_encoder"]),
         *_differing("train.", job.recipe.train.model_dump(), there.train.model_dump()),
         *(["task"] if there.task != model_task(job.recipe) else []),
         *(["store"] if there.store != fingerprint_of(job.store) else []),
@@ -118,10 +121,12 @@ def _second_store(job: Job) -> str | None:
     return None if second is None else fingerprint_of(second)
 
 
+def _same_encoder(job: Job, there: Run) -> bool:
+    ours = identity_of(job.recipe.model.text_encoder)
+    return ours.is_same(EncoderIdentity(there.model.text_encoder, there.encoder))
+
+
 def _differing(prefix: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Sequence[str]:
-    return [f"{prefix}{key}" for key in ours if _same(key, ours[key]) != _same(key, theirs[key])]
-
-
-def _same(key: str, value: Any) -> Any:
-    """Return a value without machine facts: an encoder in another folder is the same one."""
-    return encoder_name(value) if key == "text_encoder" else value
+    """Return which settings differ, but for those of cost alone and the encoder's place."""
+    left = (key for key in ours if key not in (*COST_ONLY, "text_encoder"))
+    return [f"{prefix}{key}" for key in left if ours[key] != theirs[key]]

@@ -13,12 +13,13 @@ from pathlib import Path
 
 from cache.errors import InputError
 from cache.files import make_folder
+from model.encoder_identity import encoder_name
 from model.order import EvidenceOf
 from model.run import CHECKPOINT, METRICS, WEIGHTS, read_run, write_atomically, write_run
 from pipelines.comparing.compare import Compared, Grid
 from pipelines.comparing.jobs import Job, is_finished, result_of
 from pipelines.comparing.scored import keep_score
-from pipelines.runs import RECIPE_FILE, commit_of_run, encoder_name
+from pipelines.runs import RECIPE_FILE, commit_of_run
 
 
 def keep(done: Compared, grid: Grid, folder: Path) -> int:

@@ -11,9 +11,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from pydantic import ValidationError
+
 from cache import open_store
 from cache.errors import InputError
 from cache.files import make_folder
+from cache.manifest import read_manifest
 from pipelines.building import build_recipe
 from pipelines.config import Recipe, load_recipe
 from pipelines.sample.world import WorldSize, generate_world
@@ -127,10 +130,23 @@ def without_filters(recipe: Recipe, store: Path, say: Say) -> Path:
         shutil.rmtree(unfinished, ignore_errors=True)
         shutil.copytree(store, unfinished, ignore=shutil.ignore_patterns("local"))
         unfinished.rename(copy)
-    bare = recipe.model_copy(update={"curate": unfiltered(recipe.curate)})
+    bare = recipe.model_copy(update={"curate": unfiltered(_curated(store))})
     report = build_recipe(bare, copy, asking=AskingOptions(offline=True), say=say)
     _refuse_unfinished(report, copy, f"Remove {copy}: it is made anew from {store}.")
     return copy
+
+
+def _curated(store: Path) -> CurateSettings:
+    """Return how ``store`` was curated: a recipe may have been changed since."""
+    settings: object = read_manifest(store).identity.get("settings")
+    found = settings.get("curate") if isinstance(settings, dict) else None
+    try:
+        return CurateSettings.model_validate(found)
+    except ValidationError as error:
+        raise InputError(
+            f"{store} does not say how it was curated ({error.errors()[0]['msg']}). Build it "
+            "again with `ramie build`, from its recordings."
+        ) from error
 
 
 def unfiltered(settings: CurateSettings) -> CurateSettings:

@@ -55,6 +55,13 @@ def write_plots(done: Compared, grid: Grid, noise: Path | None = None) -> list[P
     return draw(main, there, done.out / "plots")
 
 
+def check_plots(noise: Path | None = None) -> None:
+    """Raise now what `write_plots` would raise after a night of training."""
+    _matplotlib()
+    if noise is not None:
+        noise_curves(noise)
+
+
 def draw(
     rows: Sequence[Row], curves: Mapping[str, Mapping[str, Curve]], folder: Path
 ) -> list[Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import mean, stdev
 from typing import Any
@@ -33,13 +33,14 @@ class Against:
         other: name of the other one.
         bootstrap: by the paired bootstrap over posts, drawn within each world.
         with_runs: the same with the runs drawn again as well, so that the spread of the seeds is
-            in its interval and p-values.
+            in its interval and p-values; None where a world has one common run, which says nothing
+            of the spread.
         randomisation: by approximate randomisation.
     """
 
     other: str
     bootstrap: Comparison
-    with_runs: Comparison
+    with_runs: Comparison | None
     randomisation: Comparison
 
     def to_json(self) -> dict[str, object]:
@@ -48,9 +49,9 @@ class Against:
             "other": self.other,
             **self.bootstrap.to_json(),
             "p_randomisation": self.randomisation.p_two_sided,
-            "low_with_runs": self.with_runs.low,
-            "high_with_runs": self.with_runs.high,
-            "p_with_runs": self.with_runs.p_two_sided,
+            "low_with_runs": None if self.with_runs is None else self.with_runs.low,
+            "high_with_runs": None if self.with_runs is None else self.with_runs.high,
+            "p_with_runs": None if self.with_runs is None else self.with_runs.p_two_sided,
         }
 
 
@@ -81,6 +82,11 @@ class Row:
         return [100 * run.micro.f1 for run in self.runs.values()]
 
     @property
+    def mean_f1(self) -> float:
+        """Return the mean F1 in percent; as all means, over the worlds of that over their runs."""
+        return 100 * _mean_f1(self.runs)
+
+    @property
     def spread(self) -> float | None:
         """Return the standard deviation of F1 over seeds, within the worlds, in percent.
 
@@ -93,24 +99,26 @@ class Row:
     @property
     def strict_f1(self) -> float | None:
         """Return the mean F1 of entities in the strict reading, in percent."""
-        strict = [run.strict for run in self.runs.values() if run.strict is not None]
-        return mean(100 * counts.f1 for counts in strict) if strict else None
+        if any(run.strict is None for run in self.runs.values()):
+            return None
+        return 100 * _over_worlds(self.runs, lambda run: run.strict.f1 if run.strict else 0.0)
 
     @property
     def accuracy(self) -> float | None:
         """Return the mean accuracy of relations, in percent."""
-        found = [run.accuracy for run in self.runs.values() if run.accuracy is not None]
-        return 100 * mean(found) if found else None
+        if any(run.accuracy is None for run in self.runs.values()):
+            return None
+        return 100 * _over_worlds(self.runs, lambda run: run.accuracy or 0.0)
 
     @property
     def precision(self) -> float:
         """Return the mean precision in percent."""
-        return mean(100 * run.micro.precision for run in self.runs.values())
+        return 100 * _over_worlds(self.runs, lambda run: run.micro.precision)
 
     @property
     def recall(self) -> float:
         """Return the mean recall in percent."""
-        return mean(100 * run.micro.recall for run in self.runs.values())
+        return 100 * _over_worlds(self.runs, lambda run: run.micro.recall)
 
     @property
     def annotated(self) -> int:
@@ -137,7 +145,7 @@ class Row:
             "fusion": self.system.fusion,
             "without": self.system.without,
             "share": self.system.share,
-            "f1_mean": mean(self.f1),
+            "f1_mean": self.mean_f1,
             "f1_stdev": self.spread,
             "f1_low": 100 * self.interval[0],
             "f1_high": 100 * self.interval[1],
@@ -197,10 +205,11 @@ class Significance:
         key = (other, *one.values(), *two.values())
         if key not in self._known:
             a, b = _strata(one), _strata(two)
+            several = min(len(runs) for runs in a) > 1
             self._known[key] = Against(
                 other,
                 stratified_bootstrap(a, b, self.samples),
-                stratified_bootstrap(a, b, self.samples, resample_runs=True),
+                stratified_bootstrap(a, b, self.samples, resample_runs=True) if several else None,
                 stratified_randomisation(a, b, self.samples),
             )
         found: Against = self._known[key]
@@ -246,11 +255,16 @@ def _best_other(system: System, there: Mapping[System, Runs]) -> System | None:
     if not system.is_whole:
         return None
     others = [other for other in there if other.is_whole and other != system]
-    return max(
-        others,
-        key=lambda other: mean(run.micro.f1 for run in there[other].values()),
-        default=None,
-    )
+    return max(others, key=lambda other: _mean_f1(there[other]), default=None)
+
+
+def _mean_f1(runs: Runs) -> float:
+    return _over_worlds(runs, lambda run: run.micro.f1)
+
+
+def _over_worlds(runs: Runs, figure: Callable[[Scored], float]) -> float:
+    """Return the mean over the worlds of that over their runs: a grid may have holes."""
+    return mean(mean(map(figure, group)) for group in _by_world(runs).values())
 
 
 def _by_world(runs: Runs) -> dict[str, list[Scored]]:

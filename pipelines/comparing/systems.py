@@ -135,9 +135,15 @@ def blocks_of(
         controls: add two rows for each system that reads evidence, with the evidence of others.
 
     Raises:
-        InputError: a name is unknown, missing or there twice, or a share is not in (0, 1].
+        InputError: a name is unknown, missing or there twice, a share is not in (0, 1] or not
+            named here, or a system cannot lose what is to be taken from it.
     """
     _check(fusions, shares, ablate)
+    if recipe.train.share != 1:
+        raise InputError(
+            f"train.share = {recipe.train.share:g} would stand in no heading of the table; leave "
+            "it at 1, and name shares in percent with --share."
+        )
     chosen: Sequence[str] = ()
     if ablate:
         chosen = ablated or (["synthesis"] if "synthesis" in fusions else _readers(fusions))
@@ -148,7 +154,7 @@ def blocks_of(
         blocks.append(Block(title, tuple(replace(row, share=share) for row in rows)))
         for fusion in chosen:
             whole = System(fusion, share=share)
-            parts = [replace(whole, without=part) for part in _parts(ablate, recipe.model)]
+            parts = [replace(whole, without=part) for part in _parts(ablate, recipe.model, fusion)]
             named = f"{fusion}, parts taken away" + (f"; {title}" if title else "")
             blocks.append(Block(named, (whole, *parts)))
     return blocks
@@ -191,12 +197,23 @@ def _reads_evidence(fusion: str) -> bool:
     return evidence_of(fusion) != "none"
 
 
-def _parts(ablate: Sequence[str], model: ModelSettings) -> list[str]:
-    """Return what can be taken away, one after the other; the last of a kind must stay."""
+def _parts(ablate: Sequence[str], model: ModelSettings, fusion: str) -> list[str]:
+    """Return what ``fusion`` can lose, one after the other; the last of a kind must stay.
+
+    Raises:
+        InputError: it reads two stores, of which one alone would be curated without filters.
+    """
+    if fusion == "joint" and _FILTERS in ablate:
+        raise InputError(
+            "joint reads two stores, and only one of them would be without filters. Leave filters "
+            "out, or name other systems with --ablated."
+        )
     parts: list[str] = []
     if "levels" in ablate and len(model.levels) > 1:
         parts += [f"{level}{_LEVEL}" for level in LEVELS if level in model.levels]
     if "modalities" in ablate and len(model.modalities) > 1:
         parts += [f"{kind}{_MODALITY}" for kind in MODALITIES if kind in model.modalities]
     parts += [name for name in (_CONSISTENCY, _NAMES, _FILTERS) if name in ablate]
-    return parts
+    # What reads texts as context has no images, weights or names to lose, and no last of texts.
+    context = evidence_of(fusion) == "context"
+    return [part for part in parts if not context or part == _FILTERS or part.endswith(_LEVEL)]

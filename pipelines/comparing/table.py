@@ -6,7 +6,6 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from statistics import mean
 from typing import Final
 
 from pipelines.comparing.facts import Facts
@@ -126,7 +125,7 @@ def _cells(row: Row) -> list[str]:
     return [
         row.system.name,
         str(len(row.f1)),
-        f"{mean(row.f1):.2f}{several}",
+        f"{row.mean_f1:.2f}{several}",
         f"{100 * low:.2f} to {100 * high:.2f} (n = {row.annotated})",
         f"{row.precision:.2f}",
         f"{row.recall:.2f}",

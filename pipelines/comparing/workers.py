@@ -11,12 +11,14 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
 from cache.errors import RamieError
+from cache.files import make_folder
 from pipelines.comparing.jobs import Job, do_job
 
 LOG: Final = "compare.log"
@@ -83,7 +85,18 @@ def _here(job: Job) -> Failure | None:
         do_job(job, progress=True)
     except RamieError as error:
         return Failure(job.name, str(error), None)
+    except Exception as error:  # a fault of ours, or a full disk: it costs no other run
+        return Failure(job.name, _traced(job, error), job.run / LOG)
     return None
+
+
+def _traced(job: Job, error: Exception) -> str:
+    """Write beside the run where an error came from, as a worker does; return its last line."""
+    trace = traceback.format_exception(error)
+    with suppress(OSError):
+        make_folder(job.run)
+        (job.run / LOG).write_text("".join(trace), encoding="utf-8")
+    return trace[-1].strip()
 
 
 class _Worker:

@@ -13,7 +13,7 @@ from pipelines.audit.store import audit_store
 from pipelines.building import build_recipe
 from pipelines.comparing.compare import Compared, Grid, compare
 from pipelines.comparing.places import one_place
-from pipelines.comparing.plots import write_plots
+from pipelines.comparing.plots import check_plots, write_plots
 from pipelines.comparing.systems import BASELINE, blocks_of
 from pipelines.config import Recipe
 from retrieval.datasets.protocol import CONTAMINATED, LEGACY
@@ -54,6 +54,7 @@ def reproduce(
             labels away.
         StoreDamaged: the store is not what its manifest promises.
     """
+    check_plots()
     say(f"1/4  build -> {store}")
     report = build_recipe(recipe, store, say=say)
     if report.unfinished:

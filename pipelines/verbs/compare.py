@@ -108,6 +108,10 @@ def run(options: argparse.Namespace) -> int:
     grid = _grid(options)
     if options.keep:
         refuse_to_keep(grid, options.keep)
+    if options.plots:
+        from pipelines.comparing.plots import check_plots
+
+        check_plots(options.noise)
     done = compare(grid, workers=options.workers, only_finished=options.finished, say=note)
     plots: list[str] = []
     if options.plots:
@@ -125,7 +129,7 @@ def run(options: argparse.Namespace) -> int:
 def _grid(options: argparse.Namespace) -> Grid:
     from pipelines.comparing.compare import Grid
     from pipelines.comparing.places import one_place, world_places
-    from pipelines.comparing.systems import blocks_of
+    from pipelines.comparing.systems import blocks_of, systems_in
 
     recipe, store = read_recipe(options)
     out = options.out or Path("runs/compare") / recipe.name
@@ -141,7 +145,7 @@ def _grid(options: argparse.Namespace) -> Grid:
     filters_off = "filters" in ablate
     if options.worlds:
         seeds = _numbers("--worlds", options.worlds, int)
-        both = "joint" in options.fusion.split(",")
+        both = any(system.fusion == "joint" for system in systems_in(blocks))
         places = world_places(recipe, seeds, out, unfiltered=filters_off, partner=both, say=note)
     else:
         places = [one_place(recipe, store, out, unfiltered=filters_off, say=note)]
