@@ -359,6 +359,8 @@ def test_a_system_does_not_lose_what_it_never_had(recipe: Recipe) -> None:
 
     lost = {system.without for system in systems_in(blocks)} - {""}
     assert lost == {"image level", "object level", "sentence level", "filters"}
+    with pytest.raises(InputError, match=r"mega reads no evidence.*--ablated"):
+        blocks_of(("mega",), recipe=recipe, ablate=("levels",), ablated=("mega",))
     with pytest.raises(InputError, match=r"joint reads two stores.*--ablated"):
         blocks_of(("joint",), recipe=recipe, ablate=("filters",))
 

@@ -14,8 +14,9 @@ from typing import Final
 from pipelines.bench.figures import Figure
 from pipelines.building import build_recipe
 from pipelines.comparing.compare import Grid, compare
-from pipelines.comparing.places import one_place, unfiltered
+from pipelines.comparing.places import one_place
 from pipelines.comparing.systems import Block, System
+from pipelines.comparing.unfiltered import unfiltered
 from pipelines.config import Recipe, load_recipe
 from pipelines.options import note
 from pipelines.sample.world import WorldSize, generate_world

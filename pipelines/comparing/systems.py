@@ -201,8 +201,12 @@ def _parts(ablate: Sequence[str], model: ModelSettings, fusion: str) -> list[str
     """Return what ``fusion`` can lose, one after the other; the last of a kind must stay.
 
     Raises:
-        InputError: it reads two stores, of which one alone would be curated without filters.
+        InputError: it reads no evidence; or two stores, and one alone would be without filters.
     """
+    if not _reads_evidence(fusion):
+        raise InputError(
+            f"{fusion} reads no evidence to be taken away; leave it out of --ablated."
+        )
     if fusion == "joint" and _FILTERS in ablate:
         raise InputError(
             "joint reads two stores, and only one of them would be without filters. Leave filters "

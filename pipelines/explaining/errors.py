@@ -1,7 +1,8 @@
 """Which errors are left: by type, seen or not, evidence found or not, and of which kind.
 
 Every annotated and every predicted answer is in exactly one cell of each grouping, so that the
-cells of a grouping add up to the score of the split.
+cells of a grouping add up to the score of the split; only by the kind of evidence that was kept
+may it be in two.
 """
 
 from __future__ import annotations

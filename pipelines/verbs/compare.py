@@ -128,7 +128,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _grid(options: argparse.Namespace) -> Grid:
     from pipelines.comparing.compare import Grid
-    from pipelines.comparing.places import one_place, world_places
+    from pipelines.comparing.places import one_place
     from pipelines.comparing.systems import blocks_of, systems_in
 
     recipe, store = read_recipe(options)
@@ -144,6 +144,8 @@ def _grid(options: argparse.Namespace) -> Grid:
     )
     filters_off = "filters" in ablate
     if options.worlds:
+        from pipelines.comparing.worlds import world_places
+
         seeds = _numbers("--worlds", options.worlds, int)
         both = any(system.fusion == "joint" for system in systems_in(blocks))
         places = world_places(recipe, seeds, out, unfiltered=filters_off, partner=both, say=note)

@@ -12,8 +12,8 @@ from cache.manifest import read_manifest
 from model.fusion import SYSTEMS
 from pipelines.cli import main
 from pipelines.comparing.compare import Grid, compare
-from pipelines.comparing.places import world_places
 from pipelines.comparing.systems import blocks_of
+from pipelines.comparing.worlds import world_places
 from pipelines.config import load_recipe
 from pipelines.reproducing.reproduce import systems_for
 from pipelines.reproducing.tiny import tiny_recipe
