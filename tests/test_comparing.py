@@ -338,6 +338,13 @@ def test_rows_change_what_they_say(recipe: Recipe) -> None:
     assert by_name["synthesis-without-names-seed3"].model(recipe.model).match_bonus == 0
     assert by_name["synthesis-share5-seed3"].training(recipe.train, 3).share == 0.05
     assert by_name["synthesis-others-seed3"].training(recipe.train, 3).evidence == "others"
+    both = by_name["synthesis-without-filters-and-consistency-seed3"]
+    assert both.reads_unfiltered
+    assert not both.model(recipe.model).consistency
+    assert [system.without for system in blocks[-1].systems] == [
+        "filters",
+        "filters and consistency",
+    ]
     whole = System("synthesis")
     assert whole.model(recipe.model) == recipe.model
     assert whole.training(recipe.train, recipe.train.seed) == recipe.train

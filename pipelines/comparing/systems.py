@@ -23,6 +23,7 @@ BASELINE: Final = "text_only"
 _FILTERS: Final = "filters"
 _CONSISTENCY: Final = "consistency"
 _NAMES: Final = "names"
+_BOTH: Final = f"{_FILTERS} and {_CONSISTENCY}"
 _LEVEL: Final = " level"
 _MODALITY: Final = " evidence"
 
@@ -64,7 +65,7 @@ class System:
     @property
     def reads_unfiltered(self) -> bool:
         """Return whether it reads the store that was curated without filters."""
-        return self.without == _FILTERS
+        return self.without in (_FILTERS, _BOTH)
 
     def run_name(self, seed: int) -> str:
         """Return the name of its run folder; how it is tested does not matter for that."""
@@ -86,7 +87,7 @@ class System:
         elif self.without.endswith(_MODALITY):
             gone = self.without.removesuffix(_MODALITY)
             change["modalities"] = [kind for kind in settings.modalities if kind != gone]
-        elif self.without == _CONSISTENCY:
+        elif self.without in (_CONSISTENCY, _BOTH):
             change["consistency"] = False
         elif self.without == _NAMES:
             change["match_bonus"] = 0.0
@@ -157,12 +158,22 @@ def blocks_of(
             parts = [replace(whole, without=part) for part in _parts(ablate, recipe.model, fusion)]
             named = f"{fusion}, parts taken away" + (f"; {title}" if title else "")
             blocks.append(Block(named, (whole, *parts)))
+            blocks += _noisy(whole, parts, title)
     return blocks
 
 
 def systems_in(blocks: Iterable[Block]) -> list[System]:
     """Return every row once."""
     return list(dict.fromkeys(system for block in blocks for system in block.systems))
+
+
+def _noisy(whole: System, parts: Sequence[System], title: str) -> list[Block]:
+    """Return what consistency is worth where curation left the noise in, if both are asked for."""
+    noisy, lost = (replace(whole, without=part) for part in (_FILTERS, _CONSISTENCY))
+    if noisy not in parts or lost not in parts:
+        return []
+    named = f"{noisy.name}, consistency taken away" + (f"; {title}" if title else "")
+    return [Block(named, (noisy, replace(whole, without=_BOTH)))]
 
 
 def _check(fusions: Sequence[str], shares: Sequence[float], ablate: Sequence[str]) -> None:
