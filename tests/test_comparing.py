@@ -227,18 +227,11 @@ def test_an_encoder_in_another_folder_is_the_same_one(
     assert all(is_finished(job) for job in grid.jobs())
 
 
-@pytest.fixture(scope="module")
-def digested(recipe: Recipe, store: Path, finished: Path) -> Path:
-    """Return a run that knows what its encoder holds."""
-    run = finished / "text_only-seed1"
-    assert read_run(run).encoder
-    return run
-
-
 def test_an_encoder_is_known_by_what_it_holds(
-    recipe: Recipe, store: Path, digested: Path, tmp_path: Path
+    recipe: Recipe, store: Path, finished: Path, tmp_path: Path
 ) -> None:
     """Checkpoints of different trainings often lie under one name."""
+    assert read_run(finished / "text_only-seed1").encoder
     there = Path(recipe.model.text_encoder)
     moved = shutil.copytree(there, tmp_path / "of another name")
     trained = shutil.copytree(there, tmp_path / there.parent.name / there.name)
@@ -249,7 +242,7 @@ def test_an_encoder_is_known_by_what_it_holds(
     def grid(encoder: Path) -> Grid:
         model = recipe.model.model_copy(update={"text_encoder": str(encoder)})
         changed = recipe.model_copy(update={"model": model})
-        return tiny_grid(changed, store, digested.parent, ("text_only",))
+        return tiny_grid(changed, store, finished, ("text_only",))
 
     assert all(is_finished(job) for job in grid(moved).jobs())
     with pytest.raises(InputError, match=r"another run: model\.text_encoder differ"):

@@ -105,13 +105,13 @@ def run(options: argparse.Namespace) -> int:
 
     if options.workers < 1:
         raise InputError(f"--workers {options.workers} would train nothing; give 1 or more.")
-    grid = _grid(options)
-    if options.keep:
-        refuse_to_keep(grid, options.keep)
     if options.plots:
         from pipelines.comparing.plots import check_plots
 
         check_plots(options.noise)
+    grid = _grid(options)
+    if options.keep:
+        refuse_to_keep(grid, options.keep)
     done = compare(grid, workers=options.workers, only_finished=options.finished, say=note)
     plots: list[str] = []
     if options.plots:
