@@ -74,6 +74,8 @@ class TrainSettings(Settings):
         warmup: share of the steps in which the rates rise from zero.
         weight_decay: AdamW.
         max_grad_norm: gradients are scaled down to this norm.
+        evaluate_every: epochs from one evaluation on dev to the next; after the last epoch in any
+            case. More than 1 spares time where dev is large beside the training split.
         patience: epochs without a better dev F1 after which training ends; 0 trains them all.
         mismatch: share of training posts that are shown another post's evidence, to learn
             consistency.
@@ -98,6 +100,7 @@ class TrainSettings(Settings):
     warmup: float = Field(default=0.06, ge=0, lt=1)
     weight_decay: float = Field(default=0.01, ge=0)
     max_grad_norm: float = Field(default=1.0, gt=0)
+    evaluate_every: int = Field(default=1, ge=1)
     patience: int = Field(default=0, ge=0)
     mismatch: float = Field(default=0.15, ge=0, lt=1)
     consistency_weight: float = Field(default=0.2, ge=0)

@@ -91,6 +91,24 @@ def test_early_stopping_is_the_same_after_a_break(tmp_path: Path) -> None:
     assert (report.steps, report.finished) == (12, True)
 
 
+def test_dev_is_evaluated_every_so_many_epochs_and_after_the_last(tmp_path: Path) -> None:
+    report = trained(tmp_path, "run", epochs=5, evaluate_every=2)
+
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == [2, 4, 5]
+    assert (report.steps, report.finished) == (30, True)
+    assert report.best_epoch in (2, 4, 5)
+
+
+def test_early_stopping_waits_for_an_evaluation(tmp_path: Path) -> None:
+    still = {"epochs": 9, "patience": 1, "learning_rate": 1e-9, "head_learning_rate": 1e-9}
+
+    report = trained(tmp_path, "run", **still, evaluate_every=2)
+
+    # Evaluated after the second epoch, the best of equals, and after the fourth.
+    assert (report.steps, report.best_epoch, report.finished) == (24, 2, True)
+
+
 @pytest.mark.parametrize("layer_decay", [1.0, 0.5])
 def test_every_parameter_is_in_one_group_with_any_rates(
     tmp_path: Path, layer_decay: float
@@ -199,7 +217,7 @@ def test_a_folder_from_before_a_setting_existed_goes_on_with_its_default(tmp_pat
     trained(tmp_path, "run")
     path = tmp_path / "run" / "run.json"
     content = json.loads(path.read_text())
-    for name in ("accumulate", "share", "layer_decay", "rates", "patience", "checkpointing"):
+    for name in ("accumulate", "share", "layer_decay", "rates", "patience", "evaluate_every"):
         del content["train"][name]
     path.write_text(json.dumps(content))
     checkpoint = tmp_path / "run" / "checkpoint.safetensors"

@@ -29,9 +29,9 @@ class Progress:
 
     Attributes:
         step: optimizer steps taken; with seed and settings it is the place in the order of posts.
-        loss_sum: of this epoch, in double precision.
+        loss_sum: since the last evaluation, in double precision.
         loss_steps: how many are in ``loss_sum``.
-        dev_f1: of the last finished epoch.
+        dev_f1: of the last evaluation.
         best_f1: of the best.
         best_epoch: which, from 1; 0 before the first.
     """
@@ -45,7 +45,7 @@ class Progress:
 
     @property
     def mean_loss(self) -> float:
-        """Mean loss of this epoch so far."""
+        """Mean loss since the last evaluation."""
         return self.loss_sum / max(1, self.loss_steps)
 
     def after_step(self, loss: float) -> Progress:
@@ -62,7 +62,7 @@ class Progress:
         return dataclasses.replace(self, best_f1=f1, best_epoch=epoch)
 
     def after_epoch(self, f1: float) -> Progress:
-        """Return the position at the start of the next epoch."""
+        """Return the position at the start of the epoch after an evaluation."""
         return dataclasses.replace(self, dev_f1=f1, loss_sum=0.0, loss_steps=0)
 
 

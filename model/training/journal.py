@@ -1,4 +1,4 @@
-"""What a training writes about itself: one JSON line per epoch, and figures for trackers."""
+"""What a training writes about itself: a JSON line per evaluated epoch, figures for trackers."""
 
 from __future__ import annotations
 

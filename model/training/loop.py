@@ -186,7 +186,7 @@ class _Training:
                 bar.update()
                 self._show(bar, posts_seen / trained)
                 best = False
-                if self.state.step % self.plan.steps_per_epoch == 0:
+                if self._has_dev_after(self.state.step):
                     best = self._end_epoch(progress, posts_seen / trained)
                 # Best weights and the position that knows of them belong together: steps that are
                 # taken again, after a kill, by other processes or on a GPU, may go another way.
@@ -218,11 +218,17 @@ class _Training:
         self.journal.figures(self.state.step, {"train/loss": loss, "train/rate": share})
         return posts
 
+    def _has_dev_after(self, step: int) -> bool:
+        """Return whether an epoch ends here that is evaluated; the last one is."""
+        epoch, place = divmod(step, self.plan.steps_per_epoch)
+        last = step == self.plan.total
+        return not place and (last or epoch % self.settings.evaluate_every == 0)
+
     def _stops_early(self) -> bool:
-        """Return whether an epoch has ended that was the last to wait for."""
-        epochs, place = divmod(self.state.step, self.plan.steps_per_epoch)
-        waited = epochs - self.state.best_epoch
-        return bool(self.settings.patience and not place and waited >= self.settings.patience)
+        """Return whether an epoch has been evaluated that was the last to wait for."""
+        waited = self.state.step // self.plan.steps_per_epoch - self.state.best_epoch
+        long_enough = bool(self.settings.patience) and waited >= self.settings.patience
+        return long_enough and self._has_dev_after(self.state.step)
 
     def _end_epoch(self, progress: bool, rate: float) -> bool:
         """Evaluate in the first process; keep the weights, and return True, if they are the best.

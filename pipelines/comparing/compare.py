@@ -105,7 +105,7 @@ class Compared:
         lines = [self.table(), ""]
         lines += [f"FAILED {failure.name}: {failure}" for failure in self.failures]
         if self.facts.missing:
-            lines.append(f"{self.facts.missing} runs are missing; the same command trains them.")
+            lines.append(f"missing runs: {self.facts.missing}; the same command trains them.")
         return "\n".join([*lines, str(self.out / "compare.json")])
 
     def to_json(self) -> dict[str, object]:
