@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 import numpy as np
 
+from cache.errors import InputError
 from model.collate import Shown
 from model.data import Evidences, PreparedPost
 
@@ -76,11 +77,20 @@ def derangement(posts: Sequence[PreparedPost], seed: int) -> list[int]:
 
 
 def shown_evidence(posts: Sequence[PreparedPost], of: EvidenceOf, seed: int) -> list[Shown]:
-    """Return what each post is shown: its own evidence, another post's, or none."""
+    """Return what each post is shown: its own evidence, another post's, or none.
+
+    Raises:
+        InputError: there is no other post.
+    """
     if of == "none":
         return [Shown(Evidences()) for _ in posts]
-    if of == "own" or len(posts) < 2:
+    if of == "own":
         return [Shown(post.evidence) for post in posts]
+    if len(posts) < 2:
+        raise InputError(
+            "there is but one post, and so no other one whose evidence it could be shown. Take a "
+            "split of more posts, or its own evidence."
+        )
     return [Shown(posts[donor].evidence, own=False) for donor in derangement(posts, seed)]
 
 

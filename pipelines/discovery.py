@@ -1,21 +1,20 @@
 """The table of ``ramie discover``: methods with and without evidence, over labels and seeds.
 
-A *cell* is one training: method, evidence, share of labels, seed. Finished cells lie in files of
-their own and are taken as they are; an unfinished one starts over. The table is written anew after
-every cell.
+A *cell* is one training (`pipelines.discovery_cells`). Finished cells lie in files of their own
+and are taken as they are; an unfinished one starts over. The table is written after every cell.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
+from pydantic import ValidationError
 
 from cache.errors import InputError
 from cache.reader import Features
@@ -32,78 +31,13 @@ from model.discovery.settings import DiscoverSettings
 from model.run import write_atomically
 from model.scoring.evaluation import opened
 from model.scoring.metrics import find_none_label
-from model.settings import ModelSettings
+from model.training.same_run import differences
 from pipelines.config import Recipe
+from pipelines.discovery_cells import CLUSTERING, Cell, Decided, Evidence, decided, network_of
 from pipelines.discovery_table import table
 
-Evidence = Literal["on", "off"]
-METHODS: Final = ("selfore", "hiure", "metasre")
-CLUSTERING: Final = ("k-means", "selfore", "hiure")
-_SPLITS: Final = ("train", "dev", "test")
-_EVERYTHING: Final = 1.0
 _MOST_BYTES: Final = 64 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One training of the table.
-
-    Attributes:
-        method: a system, or a baseline: ``k-means`` on the untrained network, ``supervised`` on
-            the annotated posts alone (on all of them: the upper bound).
-        evidence: whether evidence is read.
-        share: of the training split that is annotated; 0 for methods that get no labels.
-        seed: of everything random.
-    """
-
-    method: str
-    evidence: Evidence
-    share: float
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """Return what its file is called."""
-        labels = f"-{100 * self.share:g}pc" if self.share else ""
-        return f"{self.method}-evidence-{self.evidence}{labels}-seed{self.seed}"
-
-
-def cells_of(
-    methods: Sequence[str],
-    evidence: Sequence[Evidence],
-    shares: Sequence[float],
-    seeds: Sequence[int],
-) -> list[Cell]:
-    """Return the cells of a table with the baselines that its methods are measured against.
-
-    Raises:
-        InputError: nothing to do, or something named twice or unknown.
-    """
-    for what, named in (("method", methods), ("evidence", evidence), ("seed", seeds)):
-        if not named or len(set(named)) < len(named):
-            raise InputError(f"name each {what} once, and at least one.")
-    if odd := [shown for shown in evidence if shown not in ("on", "off")]:
-        raise InputError(f"--evidence takes on and off, not {odd[0]!r}.")
-    if unknown := [method for method in methods if method not in METHODS]:
-        raise InputError(f"no method is called {unknown[0]!r}; known are {', '.join(METHODS)}.")
-    if any(not 0 < share < 1 for share in shares) or len(set(shares)) < len(shares):
-        raise InputError("give shares of labels in percent between 0 and 100, each once.")
-    rows: list[tuple[str, float]] = []
-    if {"selfore", "hiure"} & set(methods):
-        rows.append(("k-means", 0.0))
-        rows += [(method, 0.0) for method in methods if method != "metasre"]
-    if "metasre" in methods:
-        if not shares:
-            raise InputError("metasre learns from some labels; name shares: --labels 5,10,30.")
-        for share in shares:
-            rows += [("supervised", share), ("metasre", share)]
-        rows.append(("supervised", _EVERYTHING))
-    return [
-        Cell(method, shown, share, seed)
-        for method, share in rows
-        for shown in evidence
-        for seed in seeds
-    ]
+_SHOWN: Final = 6
 
 
 def discover(
@@ -161,13 +95,14 @@ class _Bench:
     def result(self, cell: Cell) -> dict[str, Any]:
         """Return the result of a cell."""
         path = self.out / "cells" / f"{cell.name}.json"
-        wanted = self._fingerprint(cell)
+        wanted = decided(self.recipe, self.source, cell)
         if path.is_file():
             return _finished(path, wanted)
         began = time.monotonic()
+        network = network_of(self.recipe, cell)
         reader = pair_reader(
             self.source,
-            self._model(cell),
+            network,
             self.recipe.train.model_copy(update={"seed": cell.seed}),
             self.out / "encoders" / f"evidence-{cell.evidence}",
             device=self.device,
@@ -177,45 +112,25 @@ class _Bench:
         scores = found(reader, cell, self.recipe.discover, self._splits(cell))
         result = {
             **asdict(cell),
-            "fingerprint": wanted,
-            "fusion": self._model(cell).fusion,
+            "decided": wanted.model_dump(mode="json"),
+            "fusion": network.fusion,
             "seconds": round(time.monotonic() - began, 1),
             **scores,
         }
         write_atomically(path, json.dumps(result, indent=1).encode())
         return result
 
-    def _model(self, cell: Cell) -> ModelSettings:
-        """Return the network of a cell: a system that reads evidence, or text only."""
-        named = self.recipe.model.fusion
-        reads = "synthesis" if named == "text_only" else named
-        fusion = reads if cell.evidence == "on" else "text_only"
-        return self.recipe.model.model_copy(update={"fusion": fusion})
-
     def _splits(self, cell: Cell) -> dict[str, list[Features]]:
-        needs = tuple(feature_shapes(self.source, self._model(cell)))
-        for split in _SPLITS:
+        """Return what the cell reads: who looks for clusters chooses nothing by dev."""
+        needs = tuple(feature_shapes(self.source, network_of(self.recipe, cell)))
+        names = ("train", "test") if cell.method in CLUSTERING else ("train", "dev", "test")
+        for split in names:
             if (split, cell.evidence) not in self.splits:
                 self.splits[split, cell.evidence] = read_split(self.source, split, needs)
-        return {split: self.splits[split, cell.evidence] for split in _SPLITS}
-
-    def _fingerprint(self, cell: Cell) -> str:
-        """Return a digest of everything that decides a cell's result."""
-        manifest: Any = getattr(self.source, "manifest", None)
-        settings = self.recipe.discover.model_dump(mode="json")
-        own = {"clusters": settings["clusters"]} if cell.method in CLUSTERING else {}
-        group = "metasre" if cell.method == "supervised" else cell.method
-        decides = {
-            "cell": asdict(cell),
-            "store": "" if manifest is None else manifest.fingerprint,
-            "model": self._model(cell).model_dump(mode="json"),
-            "train": self.recipe.train.model_dump(mode="json", exclude={"seed"}),
-            "discover": {**own, group: settings.get(group)},
-        }
-        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+        return {split: self.splits[split, cell.evidence] for split in names}
 
 
-def _finished(path: Path, wanted: str) -> dict[str, Any]:
+def _finished(path: Path, wanted: Decided) -> dict[str, Any]:
     """Return a result that was written before.
 
     Raises:
@@ -224,16 +139,18 @@ def _finished(path: Path, wanted: str) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             result: dict[str, Any] = json.loads(file.read(_MOST_BYTES))
-        found = result["fingerprint"]
+        found = Decided.model_validate(result["decided"])
         table([result])
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        what = "no description" if isinstance(error, ValidationError) else str(error)
         raise InputError(
-            f"{path} is damaged ({error}). Delete it, and it is made anew."
+            f"{path} is damaged, or of an older version ({what}). Delete it, and it is made anew."
         ) from error
-    if found != wanted:
+    differ = list(differences(found.model_dump(mode="json"), wanted.model_dump(mode="json")))
+    if differ:
         raise InputError(
-            f"{path} is of another store or other settings. Choose another --out folder, or "
-            "delete that file."
+            f"{path} is of another store or other settings: {'; '.join(differ[:_SHOWN])} (there "
+            "-> asked for). Choose another --out folder, or delete that file."
         )
     return result
 
@@ -248,11 +165,11 @@ def _clusters(
 
     The method gets `Pairs`, which hold no annotation; labels are read here, to score.
     """
-    found = _find(reader, cell.method, settings, Pairs(splits["train"]))
-    test = splits["test"]
-    clusters = found.assign(Pairs(test)).tolist()
+    train, test = splits["train"], splits["test"]
+    # Before the training: a test that cannot be scored is not to be found out after it.
     relations = [relation_of(post) for post in test]
-    none = find_none_label(relation_of(post) for posts in splits.values() for post in posts)
+    clusters = _find(reader, cell.method, settings, Pairs(train)).assign(Pairs(test)).tolist()
+    none = find_none_label([*relations, *(post.example.relation or "" for post in train)])
     related = [at for at, relation in enumerate(relations) if relation != none]
     ids = [post.example.post.example_id for post in test]
     return {

@@ -205,6 +205,19 @@ def test_a_table_of_what_is_finished_trains_nothing(
     assert not (finished / "text_only-seed3").exists()
 
 
+def test_a_run_without_one_of_its_tests_is_missing(
+    recipe: Recipe, store: Path, finished: Path, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(finished, tmp_path / "out"))
+    grid = tiny_grid(recipe, store, out, seeds=(1, 2), controls=True)
+
+    done = compare(grid, only_finished=True, say=silent)
+
+    # Both seeds of `synthesis` were never shown others' evidence, or trained on it.
+    assert done.facts.missing == 4
+    assert "without --finished" in done.to_text()
+
+
 def test_a_folder_with_another_training_is_refused(
     recipe: Recipe, store: Path, finished: Path
 ) -> None:

@@ -122,6 +122,7 @@ def test_every_world_counts_alike_where_a_grid_has_holes() -> None:
     assert row.strict_f1 == row.mean_f1
     assert row.precision == pytest.approx(row.mean_f1)
     assert row.recall == pytest.approx(row.mean_f1)
+    assert row.f1_by_type() == {"PER": pytest.approx(row.mean_f1)}
     assert f"| {row.mean_f1:.2f} ± " in markdown([row], FACTS)
 
 

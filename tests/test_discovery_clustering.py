@@ -121,6 +121,17 @@ def test_adaptive_clustering_finds_separate_clouds_and_the_same_ones_again() -> 
     assert torch.equal(state, torch.get_rng_state())
 
 
+@pytest.mark.parametrize("posts", [1, 3])
+def test_there_are_no_more_clusters_than_pairs(posts: int) -> None:
+    points, _ = blobs(posts, 1)
+    settings = SelfOreSettings(hidden=8, latent=2, warm_epochs=2, refine_epochs=2)
+
+    found = adapt(points, 10, settings, seed=1)
+
+    assert found.shape == (posts,)
+    assert set(found.tolist()) <= set(range(posts))
+
+
 def test_a_dimension_that_never_varies_does_no_harm() -> None:
     points = torch.tensor([[1.0, 2.0], [1.0, 4.0]])
 
@@ -161,7 +172,7 @@ def test_a_mass_of_three_elects_as_three_copies_do() -> None:
     )
 
 
-def test_layers_are_nested_fall_to_about_the_counts_and_find_the_clouds() -> None:
+def test_exemplars_are_nested_fall_to_about_the_counts_and_find_the_clouds() -> None:
     points, wanted = blobs(160, 4, seed=5, dim=12)
     unit = torch.nn.functional.normalize(points, dim=1)
 

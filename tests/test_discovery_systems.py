@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from torch import Tensor, nn
 from cache.errors import InputError
 from cache.reader import Features
 from cache.records import Span
-from model.discovery.classify import PairClassifier
+from model.discovery.classify import PairClassifier, Teacher
 from model.discovery.contrast import (
     Queue,
     concentrations,
@@ -209,11 +211,41 @@ def test_following_is_not_being_the_same() -> None:
 
 def test_the_queue_keeps_the_last_vectors() -> None:
     queue = Queue(3)
-    queue.push(torch.tensor([[1.0], [2.0]]))
-    queue.push(torch.tensor([[3.0], [4.0]]))
+    queue.push(torch.tensor([[1.0], [2.0]]), torch.tensor([7, 5]))
+    queue.push(torch.tensor([[3.0], [4.0]]), torch.tensor([6, 7]))
 
     assert queue.vectors is not None
     assert queue.vectors.tolist() == [[2.0], [3.0], [4.0]]
+    assert queue.of(torch.tensor([7, 5])).tolist() == [[False, False, True], [True, False, False]]
+
+
+def test_a_pair_is_never_told_apart_from_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where all posts fit into the queue, it holds each one's own vector of the epoch before."""
+    seen: list[Tensor] = []
+
+    def watched(*arguments: Any) -> Tensor:
+        if arguments[2] is not None:
+            seen.append(arguments[4])
+        return instance_loss(*arguments)
+
+    monkeypatch.setattr("model.discovery.hiure.instance_loss", watched)
+    pairs = Pairs(features(told_by_words(12, "train")))
+
+    hiure(reader(tmp_path), pairs, 3, HiureSettings(epochs=3, queue=100, instance_epochs=3))
+
+    # 12 posts in steps of 8 and 4. From the second epoch on the queue holds every post.
+    assert [mask.any(dim=1).all().item() for mask in seen[1:]] == [True] * 4
+
+
+def test_what_is_of_the_post_itself_does_not_count() -> None:
+    views, others = torch.eye(3), torch.eye(3)
+
+    without = instance_loss(views, views, others, 0.3, torch.eye(3).bool())
+
+    own, rest = math.exp(1 / 0.3), 2.0
+    assert float(without) == pytest.approx(-math.log(own / (own + rest)), rel=1e-5)
 
 
 def test_random_spans_hold_both_mentions_and_their_own_parse() -> None:
@@ -363,9 +395,31 @@ def test_increments_hold_every_post_once_and_none_is_empty(tmp_path: Path) -> No
     assert [post for part in parts for post in part] == posts
     assert all(parts)
     assert parts_of([], 3) == []
-    # The baselines take as many steps as there are increments, and so must what is measured.
     assert [len(part) for part in parts_of(posts, 6)] == [1, 1, 1, 1, 1, 2]
     assert len(parts_of(posts, 10)) == len(posts)
+
+
+@pytest.mark.parametrize("unlabelled", [0, 2, 9])
+def test_the_classifier_takes_as_many_steps_as_its_baseline_whatever_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unlabelled: int
+) -> None:
+    reads = reader(tmp_path)
+    dev = features(told_by_words(3, "dev"))
+    few = few_labels(reads, features(told_by_words(12, "train")), dev, 0.9, 0.1)
+    posts = reads.prepare(Pairs(features(told_by_words(unlabelled, "train", 20))))
+    few = replace(few, unlabelled=posts)
+    settings = MetaSreSettings(increments=4, warm_steps=1, steps=2, meta_steps=1)
+    rates: list[float] = []
+    monkeypatch.setattr(
+        Teacher,
+        "teach",
+        lambda teacher, lesson, steps, name: rates.append(steps / teacher.total),
+    )
+
+    metasre(reads, few, settings)
+
+    # The first is the generator's; the classifier's end together, where its rate is zero.
+    assert sum(rates[1:]) == pytest.approx(1.0)
 
 
 def test_dev_chooses_the_weights_even_where_later_ones_are_worse(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from discovery_helpers import store_of, told_by_words
 from model_helpers import MemoryStore, tiny_encoder
 
 from cache.errors import InputError
-from cache.records import StoredExample
+from cache.records import Example, StoredExample
 from pipelines.cli import main
 from pipelines.config import Recipe, load_recipe
-from pipelines.discovery import Cell, cells_of, discover
+from pipelines.discovery import discover
+from pipelines.discovery_cells import Cell, cells_of, decided
 from pipelines.discovery_table import table
 
 FAST = (
@@ -46,6 +48,11 @@ def small_posts(offset: int = 0) -> list[StoredExample]:
 
 def small_store(offset: int = 0) -> MemoryStore:
     return store_of(small_posts(offset))
+
+
+def plain(example: Example) -> Example:
+    """Return a post that nobody annotated."""
+    return Example(example.post, example.split)
 
 
 def run(out: Path, cells: list[Cell], store: MemoryStore | None = None) -> list[dict[str, Any]]:
@@ -110,8 +117,49 @@ def test_cells_of_another_store_or_of_other_settings_are_refused(tmp_path: Path)
     run(tmp_path, cells)
     other = recipe("discover.clusters=4")
 
-    with pytest.raises(InputError, match="is of another store or other settings"):
+    with pytest.raises(InputError, match=r"other settings: discover\.clusters 3 -> 4 \(there"):
         discover(other, small_store(), tmp_path, cells, say=lambda text: None)
+
+
+def test_what_discovering_never_reads_decides_no_cell(tmp_path: Path) -> None:
+    """Nor does the place where the encoder's files lie."""
+    cell = Cell("selfore", "on", 0.0, 1)
+    elsewhere = shutil.copytree(tiny_encoder(), tmp_path / "elsewhere")
+    other = recipe("train.epochs=9", "train.evaluate_every=3", f"model.text_encoder={elsewhere}")
+
+    assert decided(other, small_store(), cell) == decided(recipe(), small_store(), cell)
+
+
+def test_posts_without_annotations_are_clustered_and_dev_is_not_needed(tmp_path: Path) -> None:
+    posts = [
+        post if post.example.split == "test" else replace(post, example=plain(post.example))
+        for post in small_posts()
+        if post.example.split != "dev"
+    ]
+    cells = cells_of(["selfore"], ["off"], [], [1])
+
+    results = run(tmp_path, cells, store_of(posts))
+
+    assert [result["all"]["posts"] for result in results] == [6, 6]
+
+
+def test_a_test_that_cannot_be_scored_is_found_out_before_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posts = [replace(post, example=plain(post.example)) for post in small_posts()]
+    monkeypatch.setattr("pipelines.discovery._find", lambda *_: pytest.fail("it was trained"))
+
+    with pytest.raises(InputError, match="is not annotated with a relation"):
+        run(tmp_path, cells_of(["selfore"], ["off"], [], [1]), store_of(posts))
+
+
+def test_a_recipe_for_both_tasks_is_read_by_its_fusion(tmp_path: Path) -> None:
+    cells = cells_of(["selfore"], ["on"], [], [1])[:1]
+    both = recipe("model.fusion=joint")
+
+    (result,) = discover(both, small_store(), tmp_path, cells, say=lambda text: None)
+
+    assert result["fusion"] == "synthesis"
 
 
 def test_related_posts_are_those_with_a_relation_whatever_none_is_called(tmp_path: Path) -> None:
@@ -124,12 +172,28 @@ def test_related_posts_are_those_with_a_relation_whatever_none_is_called(tmp_pat
     assert (result["all"]["posts"], result["related"]["posts"]) == (6, 3)
 
 
-def test_rates_that_discovering_does_not_know_are_refused(tmp_path: Path) -> None:
-    cells = cells_of(["selfore"], ["off"], [], [1])[1:2]
-    other = recipe("train.layer_decay=0.9")
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "layer_decay=0.9",
+        "rates={head=0.1}",
+        "evidence=others",
+        "share=0.5",
+        "accumulate=2",
+        "checkpointing=true",
+        "compile=true",
+    ],
+)
+def test_what_discovering_does_not_do_is_refused_before_anything_is_computed(
+    tmp_path: Path, setting: str
+) -> None:
+    cells = cells_of(["selfore"], ["off"], [], [1])
+    name = setting.split("=")[0]
 
-    with pytest.raises(InputError, match=r"train\.layer_decay are not for discovering"):
-        discover(other, small_store(), tmp_path, cells, say=lambda text: None)
+    with pytest.raises(InputError, match=rf"not for discovering: train\.{name}\. Leave it out"):
+        discover(recipe(f"train.{setting}"), small_store(), tmp_path, cells, say=print)
+
+    assert not (tmp_path / "cells").exists()
 
 
 def test_settings_of_one_method_leave_the_cells_of_another_alone(tmp_path: Path) -> None:
@@ -148,7 +212,8 @@ def test_a_damaged_cell_says_so(tmp_path: Path) -> None:
         "{",
         "[" * 100_000,
         "[]",
-        json.dumps({"fingerprint": first["fingerprint"], "all": {}}),
+        json.dumps({"decided": first["decided"], "all": {}}),
+        json.dumps({**first, "decided": "<script>"}),
         json.dumps({**first, "all": {**first["all"], "ari": "<script>"}}),
     ]
 

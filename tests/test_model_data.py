@@ -225,6 +225,11 @@ def test_what_is_shown_is_own_others_or_nothing(parts: Parts) -> None:
     )
 
 
+def test_a_post_alone_is_not_shown_its_own_evidence_as_that_of_others(parts: Parts) -> None:
+    with pytest.raises(InputError, match="no other one whose evidence"):
+        shown_evidence(prepare(parts, ["a"]), "others", 1)
+
+
 def test_mismatch_swaps_about_its_share_and_differs_between_epochs(parts: Parts) -> None:
     posts = prepare(parts, [f"p{index}" for index in range(200)])
     own = shown_evidence(posts, "own", 1)

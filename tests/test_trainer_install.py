@@ -17,6 +17,7 @@ USED = (
     "pipelines.comparing.compare",
     "pipelines.comparing.worker",
     "pipelines.discovery",
+    "pipelines.discovery_cells",
     "pipelines.explaining.explanation",
 )
 # Imports what is named, as if what the first argument lists were not installed.

@@ -65,13 +65,14 @@ def adapt(
 
     Args:
         pairs: their vectors; every dimension is brought to mean 0 and spread 1 first.
-        clusters: how many are looked for.
+        clusters: how many are looked for; no more than there are pairs.
         settings: sizes, passes and rate.
         seed: of first weights, batches and first centroids.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         plain = standardised(pairs)
+        clusters = min(clusters, len(plain))
         clustering = AdaptiveClustering(plain.shape[1], clusters, settings)
         _warm_up(clustering, plain, settings)
         with torch.no_grad():

@@ -8,7 +8,7 @@ He et al., CVPR 2020 (MoCo) for queue and momentum; Li et al., ICLR 2021 (PCL) f
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 # Clusters far tighter or wider than the rest count as tight or wide as these quantiles.
@@ -19,17 +19,24 @@ class Queue:
     """Unit vectors of the pairs seen last, oldest overwritten first.
 
     Attributes:
-        vectors: [filled, dim].
+        vectors: [filled, dim]; None before the first.
+        posts: [filled] whose they are.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.vectors: Tensor | None = None
+        self.posts = torch.zeros(0, dtype=torch.long)
 
-    def push(self, vectors: Float[Tensor, "posts dim"]) -> None:
-        """Add vectors."""
+    def push(self, vectors: Float[Tensor, "posts dim"], posts: Int[Tensor, " posts"]) -> None:
+        """Add the vectors of ``posts``."""
         joined = vectors if self.vectors is None else torch.cat([self.vectors, vectors])
         self.vectors = joined[-self.size :]
+        self.posts = torch.cat([self.posts, posts])[-self.size :]
+
+    def of(self, posts: Int[Tensor, " posts"]) -> Bool[Tensor, "posts filled"]:
+        """Return which vectors are of which post: it is not to be told apart from itself."""
+        return posts[:, None] == self.posts
 
 
 @torch.no_grad()
@@ -44,6 +51,7 @@ def instance_loss(
     partners: Float[Tensor, "posts dim"],
     others: Float[Tensor, "others dim"] | None,
     temperature: float,
+    same: Bool[Tensor, "posts others"] | None = None,
 ) -> Tensor:
     """Return InfoNCE: ``-log exp(q.k/tau) / (exp(q.k/tau) + sum_o exp(q.o/tau))``, the mean.
 
@@ -52,6 +60,7 @@ def instance_loss(
         partners: k, other views of the same posts.
         others: vectors of other posts; None for the other partners of the batch.
         temperature: tau.
+        same: True where one of ``others`` is of the post itself after all, and does not count.
     """
     own = (views * partners).sum(dim=1, keepdim=True)
     if others is None:
@@ -59,6 +68,8 @@ def instance_loss(
         target = torch.arange(len(views), device=views.device)
         return nn.functional.cross_entropy(logits / temperature, target)
     logits = torch.cat([own, views @ others.T], dim=1) / temperature
+    if same is not None:
+        logits[:, 1:] = logits[:, 1:].masked_fill(same, -torch.inf)
     target = torch.zeros(len(views), dtype=torch.long, device=views.device)
     return nn.functional.cross_entropy(logits, target)
 

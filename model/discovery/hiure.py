@@ -122,13 +122,15 @@ class _Contrast:
             with torch.no_grad():
                 slow = self.twins.slow(reader.batch([views[1][i] for i in indices]))
         fast, slow = unit(fast.float()), unit(slow.float())
-        loss = instance_loss(fast, slow, self.queue.vectors, settings.temperature)
+        posts, queue = torch.tensor(indices), self.queue
+        same = queue.of(posts).to(fast.device)
+        loss = instance_loss(fast, slow, queue.vectors, settings.temperature, same)
         if layers:
             drawn = [self._drawn_to(fast, layer, indices) for layer in layers]
             loss = loss + torch.stack(drawn).mean()
         take_step(self.optimizer, loss, reader.train)
         self.twins.follow()
-        self.queue.push(slow)
+        queue.push(slow, posts)
         self.taken += 1
 
     def _drawn_to(self, fast: Tensor, layer: ExemplarLayer, indices: list[int]) -> Tensor:

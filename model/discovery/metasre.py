@@ -136,7 +136,8 @@ def metasre(reader: PairReader, few: FewLabels, settings: MetaSreSettings) -> Ta
     Teacher(reader, generator, warm).teach(few.labelled, warm, "generator")
     court = _Judge(reader, classifier, generator, few.labelled, settings)
     best, lesson = Best(reader, few), few.labelled
-    for number, part in enumerate(parts_of(few.unlabelled, settings.increments)):
+    parts = parts_of(few.unlabelled, settings.increments)
+    for number, part in enumerate(parts):
         pupil.teach(lesson, settings.steps, f"increment {number}")
         best.offer(classifier)
         court.train(part, number)
@@ -145,16 +146,15 @@ def metasre(reader: PairReader, few: FewLabels, settings: MetaSreSettings) -> Ta
         )
         guessed = Lesson([part[i] for i in chosen.tolist()], classes.numpy(), weights.numpy())
         lesson = lesson.and_then(guessed)
-    pupil.teach(lesson, settings.steps, "last increment")
-    best.offer(classifier)
+    # The last one, and those for which nothing was left: as many steps as the baselines take.
+    for number in range(len(parts), settings.increments + 1):
+        pupil.teach(lesson, settings.steps, f"increment {number}")
+        best.offer(classifier)
     return best.taught(classifier)
 
 
 def parts_of(posts: Sequence[PreparedPost], increments: int) -> list[list[PreparedPost]]:
-    """Return the posts in ``increments`` parts of nearly equal size; fewer where some were empty.
-
-    Every part is a lesson of as many steps, so their number must not hang on what is left over.
-    """
+    """Return the posts in ``increments`` parts of nearly equal size, none of them empty."""
     count = min(increments, len(posts))
     ends = [len(posts) * number // count for number in range(count + 1)] if count else []
     return [list(posts[start:end]) for start, end in itertools.pairwise(ends)]

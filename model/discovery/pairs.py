@@ -16,13 +16,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from cache.errors import InputError, RamieError
+from cache.errors import RamieError
 from cache.reader import Features
 from cache.records import Example
 from model.batch import Batch
 from model.build import Parts, feature_shapes, new_parts, place
 from model.data import NONE_RELATION, ExampleSource, PreparedPost
 from model.device import autocast, choose_device, uses_bfloat16
+from model.discovery.settings import refuse_other_training
 from model.network import Extractor
 from model.order import batches_in_order, batches_of_epoch
 from model.run import Run, code_version, library_versions
@@ -88,8 +89,10 @@ def pair_reader(
         progress: show bars where the output is a terminal.
 
     Raises:
-        InputError: an encoder, a fusion system or a feature set cannot be had.
+        InputError: an encoder, a fusion system or a feature set cannot be had, or the training
+            asks for what discovering does not do.
     """
+    refuse_other_training(train)
     manifest: Any = getattr(source, "manifest", None)
     run = Run(
         task="relations",
@@ -175,16 +178,7 @@ class PairReader:
 
 
 def make_optimizer(modules: Iterable[nn.Module], settings: TrainSettings) -> torch.optim.AdamW:
-    """Return AdamW: one rate for pretrained weights, one for what starts from random.
-
-    Raises:
-        InputError: the settings ask for more rates.
-    """
-    if settings.rates or settings.layer_decay != 1:
-        raise InputError(
-            "train.rates and train.layer_decay are not for discovering; leave both out of the "
-            "recipe, or as they are by default."
-        )
+    """Return AdamW: one rate for pretrained weights, one for what starts from random."""
     named = [pair for module in modules for pair in module.named_parameters()]
     trained = [(name, parameter) for name, parameter in named if parameter.requires_grad]
     encoder = [parameter for name, parameter in trained if "encoder.backbone." in name]

@@ -4,8 +4,9 @@ Affinity propagation (Frey and Dueck, Science 2007): point i tells k its *respon
 k suits as exemplar beside all others; k tells i its *availability*, how many others it would speak
 for. A *preference* for being an exemplar decides how many there are; here it is searched for, so
 that a layer has about as many exemplars as asked. Each coarser layer propagates among the
-exemplars of the finer one, every one weighing as much as the points it speaks for, so that layers
-are nested.
+exemplars of the finer one, every one weighing as much as the points it speaks for, so that the
+exemplars of a layer are among those of the finer one. Points join the nearest exemplar of each
+layer: two of one fine cluster may part in a coarser one.
 """
 
 from __future__ import annotations

@@ -3,10 +3,33 @@
 from __future__ import annotations
 
 import itertools
+from typing import Final
 
 from pydantic import Field, field_validator
 
-from model.settings import Settings
+from cache.errors import InputError
+from model.settings import Settings, TrainSettings
+
+# Of the training that a recipe has: what discovering reads, beside the seed.
+TRAINING: Final = (
+    "batch_size",
+    "learning_rate",
+    "head_learning_rate",
+    "warmup",
+    "weight_decay",
+    "max_grad_norm",
+    "precision",
+)
+# And what it would have to heed, but does not know.
+_DEFAULT_ONLY: Final = (
+    "accumulate",
+    "share",
+    "layer_decay",
+    "rates",
+    "evidence",
+    "checkpointing",
+    "compile",
+)
 
 
 class SelfOreSettings(Settings):
@@ -110,3 +133,19 @@ class DiscoverSettings(Settings):
     selfore: SelfOreSettings = SelfOreSettings()
     hiure: HiureSettings = HiureSettings()
     metasre: MetaSreSettings = MetaSreSettings()
+
+
+def refuse_other_training(train: TrainSettings) -> None:
+    """Refuse a training that discovering would not take as it is meant.
+
+    Raises:
+        InputError: a setting that it does not know is not at its default.
+    """
+    default = TrainSettings()
+    odd = [name for name in _DEFAULT_ONLY if getattr(train, name) != getattr(default, name)]
+    if odd:
+        raise InputError(
+            f"not for discovering: {', '.join(f'train.{name}' for name in odd)}. Leave it out of "
+            "the recipe, or set it to its default. Shares of labels are named with --labels, and "
+            "evidence is left out with --evidence off."
+        )

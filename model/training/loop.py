@@ -43,7 +43,7 @@ class TrainReport:
     Attributes:
         run: its folder.
         best_f1: on dev, in [0, 1].
-        best_epoch: which reached it, from 1; 0 if none was finished.
+        best_epoch: which reached it, from 1; 0 if none was evaluated.
         steps: taken in total, over all sittings.
         finished: False where ``stop_after`` ended it; early stopping is a way to finish.
         seconds: of this sitting.

@@ -35,7 +35,7 @@ def refuse_other(where: Path, held: Run, asked: Run) -> None:
     encoders = [EncoderIdentity(run.model.text_encoder, run.encoder) for run in (held, asked)]
     same_encoder = encoders[0].is_same(encoders[1])
     there, wanted = (_described(run, same_encoder=same_encoder) for run in (held, asked))
-    differ = list(_differences(there, wanted))
+    differ = list(differences(there, wanted))
     if differ:
         more = f"; and {len(differ) - _SHOWN} more" if len(differ) > _SHOWN else ""
         raise InputError(
@@ -53,11 +53,12 @@ def _described(run: Run, *, same_encoder: bool) -> dict[str, Any]:
     return described
 
 
-def _differences(held: Any, asked: Any, name: str = "") -> Iterator[str]:
+def differences(held: Any, asked: Any, name: str = "") -> Iterator[str]:
+    """Say of every setting that is not the same in both what it was and what it is to be."""
     if isinstance(held, dict) and isinstance(asked, dict):
         for key in sorted({*held, *asked}):
             inner = f"{name}.{key}" if name else key
-            yield from _differences(held.get(key), asked.get(key), inner)
+            yield from differences(held.get(key), asked.get(key), inner)
     elif held != asked:
         both_lists = isinstance(held, list) and isinstance(asked, list)
         yield f"{name} {_of_lists(held, asked) if both_lists else _change(held, asked)}"

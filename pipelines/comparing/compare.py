@@ -105,7 +105,8 @@ class Compared:
         lines = [self.table(), ""]
         lines += [f"FAILED {failure.name}: {failure}" for failure in self.failures]
         if self.facts.missing:
-            lines.append(f"missing runs: {self.facts.missing}; the same command trains them.")
+            missing = f"missing runs: {self.facts.missing}"
+            lines.append(f"{missing}; the same command without --finished trains them.")
         return "\n".join([*lines, str(self.out / "compare.json")])
 
     def to_json(self) -> dict[str, object]:
@@ -152,12 +153,12 @@ def compare(
                 table.failures.append(failure)
             clock.tell(job, failure, table.f1(job))
             if table.results:
-                table.write(len(jobs))
+                table.write(jobs)
 
         do_jobs(waiting, workers, done)
     if not table.results:
         raise InputError(_nothing(table.failures, grid.out))
-    return table.write(len(jobs))
+    return table.write(jobs)
 
 
 @dataclass(slots=True)
@@ -194,8 +195,12 @@ class _Table:
             if one is not None
         )
 
-    def write(self, num_jobs: int) -> Compared:
-        """Write the table of what is there, in every form."""
+    def write(self, jobs: Sequence[Job]) -> Compared:
+        """Write the table of what is there, in every form.
+
+        Args:
+            jobs: all that the grid asks for; a run without one of its tests is missing.
+        """
         grid = self.grid
         by_system = self._by_system()
         rows = rows_of(grid.blocks, by_system, self.significance)
@@ -207,7 +212,9 @@ class _Table:
             runs,
             split=grid.split,
             seeds=[seed for seed in grid.seeds if seed in {found for _, found in there}],
-            missing=num_jobs - len(runs),
+            missing=sum(
+                any((job.run, shown) not in self.results for shown in job.shown) for job in jobs
+            ),
         )
         done = Compared(tuple(rows), facts, tuple(self.failures), grid.out)
         result = {"recipe": grid.recipe.model_dump(mode="json"), **done.to_json()}

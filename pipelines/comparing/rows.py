@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.scoring.metrics import Counts
 from model.scoring.significance import (
     Comparison,
     bootstrap_interval,
@@ -127,15 +126,13 @@ class Row:
 
     def f1_by_type(self) -> dict[str, float]:
         """Return the mean F1 of each type or relation that is annotated, in percent."""
-        found: dict[str, list[Counts]] = {}
-        for run in self.runs.values():
-            for name, counts in run.by_type.items():
-                found.setdefault(name, []).append(counts)
-        return {
-            name: 100 * mean(one.f1 for one in counts)
-            for name, counts in sorted(found.items())
-            if any(one.support for one in counts)
-        }
+
+        def f1(name: str) -> float:
+            there = {key: run for key, run in self.runs.items() if name in run.by_type}
+            return 100 * _over_worlds(there, lambda run: run.by_type[name].f1)
+
+        known = [pair for run in self.runs.values() for pair in run.by_type.items()]
+        return {name: f1(name) for name in sorted({name for name, one in known if one.support})}
 
     def figures(self) -> dict[str, object]:
         """Return what the row is of, and its figures over all runs, in percent."""

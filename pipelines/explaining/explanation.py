@@ -161,7 +161,10 @@ def _errors(
 
 
 def _trained_on(parts: Parts, source: StoreReader) -> list[Example]:
-    """Return the posts of the training split that the run learned from, which may be a share."""
+    """Return the posts of the training split that the run learned from, which may be a share.
+
+    What a joint training left out because the other task tests on its words is among them.
+    """
     train = parts.run.train
     chosen = chosen_posts(source.example_ids("train"), train.share, train.seed)
     examples = [post.example for post in read_split(source, "train")]

@@ -43,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Discover, and print the table and where it lies."""
-    from pipelines.discovery import cells_of, discover
+    from pipelines.discovery import discover
+    from pipelines.discovery_cells import cells_of
     from pipelines.discovery_table import table
 
     recipe, store = read_recipe(options)
