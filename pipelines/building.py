@@ -6,6 +6,10 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from cache.errors import InputError
+from cache.manifest import read_manifest
 from pipelines.config import Recipe
 from pipelines.options import note
 from pipelines.sources import fetch_client, make_providers
@@ -18,7 +22,7 @@ from retrieval.datasets.legacy_objects import LegacyObjects, read_legacy_objects
 from retrieval.datasets.protocol import CONTAMINATED, LEGACY
 from retrieval.engines.ray_engine import RayEngine, RayOptions
 from retrieval.features.maker import FeatureMaker
-from retrieval.settings import ObserveSettings
+from retrieval.settings import CurateSettings, ObserveSettings
 from retrieval.sight.legacy import LegacyObserver
 from retrieval.sight.look import PostObserver
 from retrieval.sight.observe import Observer
@@ -81,3 +85,33 @@ def _shown(observer: Observer, objects: LegacyObjects | None) -> PostObserver:
 
 def _engine(ray: RayOptions | None, make: Callable[[], PostObserver]) -> Engine:
     return LocalEngine() if ray is None else RayEngine(ray, make)
+
+
+def curation_of(store: Path) -> CurateSettings:
+    """Return how ``store`` was curated: a recipe may have been changed since.
+
+    Raises:
+        InputError: it does not say.
+    """
+    settings: object = read_manifest(store).identity.get("settings")
+    found = settings.get("curate") if isinstance(settings, dict) else None
+    try:
+        return CurateSettings.model_validate(found)
+    except ValidationError as error:
+        raise InputError(
+            f"{store} does not say how it was curated ({error.errors()[0]['msg']}). Build it "
+            "again with `ramie build`, from its recordings."
+        ) from error
+
+
+def refuse_unfinished(report: BuildReport, store: Path, way_out: str) -> None:
+    """Refuse a store that lacks posts: its rows would learn from less than the others.
+
+    Raises:
+        InputError: it does.
+    """
+    if report.unfinished:
+        raise InputError(
+            f"{len(report.unfinished)} posts of {store} are unfinished, the first: "
+            f"{report.unfinished[0].reason}. {way_out}"
+        )

@@ -138,9 +138,10 @@ def _finished(path: Path, wanted: Decided) -> dict[str, Any]:
     """
     try:
         with path.open("rb") as file:
-            result: dict[str, Any] = json.loads(file.read(_MOST_BYTES))
+            content = file.read(_MOST_BYTES)
+        result: dict[str, Any] = json.loads(content, parse_constant=_no_number)
         found = Decided.model_validate(result["decided"])
-        table([result])
+        table([result]), _headline(result)
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         what = "no description" if isinstance(error, ValidationError) else str(error)
         raise InputError(
@@ -153,6 +154,10 @@ def _finished(path: Path, wanted: Decided) -> dict[str, Any]:
             "-> asked for). Choose another --out folder, or delete that file."
         )
     return result
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no figure")
 
 
 def _clusters(

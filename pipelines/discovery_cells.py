@@ -45,7 +45,7 @@ class Cell:
 
 def cells_of(
     methods: Sequence[str],
-    evidence: Sequence[Evidence],
+    evidence: Sequence[str],
     shares: Sequence[float],
     seeds: Sequence[int],
 ) -> list[Cell]:
@@ -57,7 +57,8 @@ def cells_of(
     for what, named in (("method", methods), ("evidence", evidence), ("seed", seeds)):
         if not named or len(set(named)) < len(named):
             raise InputError(f"name each {what} once, and at least one.")
-    if odd := [shown for shown in evidence if shown not in ("on", "off")]:
+    known: dict[str, Evidence] = {"on": "on", "off": "off"}
+    if odd := [shown for shown in evidence if shown not in known]:
         raise InputError(f"--evidence takes on and off, not {odd[0]!r}.")
     if unknown := [method for method in methods if method not in METHODS]:
         raise InputError(f"no method is called {unknown[0]!r}; known are {', '.join(METHODS)}.")
@@ -74,7 +75,7 @@ def cells_of(
             rows += [("supervised", share), ("metasre", share)]
         rows.append(("supervised", _EVERYTHING))
     return [
-        Cell(method, shown, share, seed)
+        Cell(method, known[shown], share, seed)
         for method, share in rows
         for shown in evidence
         for seed in seeds

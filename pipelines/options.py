@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from pipelines.recipe_files import recipe_names
+from pipelines.recipe_files import RecipeError, recipe_names
 
 # A help text needs no settings.
 if TYPE_CHECKING:
     from pipelines.config import Recipe
+
+T = TypeVar("T")
 
 
 def add_recipe(parser: argparse.ArgumentParser) -> None:
@@ -69,6 +71,28 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add ``--json``."""
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def words(text: str | None) -> list[str]:
+    """Return the words of a list with commas."""
+    return [word.strip() for word in (text or "").split(",") if word.strip()]
+
+
+def numbers(name: str, text: str, kind: Callable[[str], T]) -> list[T]:
+    """Return the numbers of a list with commas.
+
+    Args:
+        name: of the option.
+        text: what was given.
+        kind: ``int`` or ``float``.
+
+    Raises:
+        RecipeError: one is none.
+    """
+    try:
+        return [kind(word) for word in text.split(",")]
+    except ValueError as error:
+        raise RecipeError(f"{name} {text!r} is no list of numbers; write e.g. 5,10,30.") from error
 
 
 def read_recipe(options: argparse.Namespace) -> tuple[Recipe, Path]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cache import Recordings, open_store
 from cache.errors import InputError, StoreError
+from cache.manifest import read_manifest
 from cache.reader import features_of
 from cache.records import Evidence, Example, Post, StoredExample
 from model.data import Task, check_post
 from model.predictor import Prediction, load_run
 from model.run import Run, read_run
+from pipelines.building import curation_of
 from pipelines.config import Recipe
 from pipelines.options import note
 from pipelines.runs import recipe_of_run
@@ -84,8 +86,16 @@ def predict_post(
     """
     recipe, store = recipe_of_run(run)
     recipe = _with_trusted_providers(recipe, ask)
-    predictor = load_run(run, task=_task(read_run(run), post), device=device)
-    check_post(post, predictor.run.task)
+    there = read_run(run)
+    task = _task(there, post)
+    if task == "entities" and post.head is not None:
+        raise InputError(
+            f"{run} finds entities, and mentions are given. Leave out --head and --tail, or name "
+            "a run of relations."
+        )
+    recipe, store = of_task(recipe, store, there, task)
+    predictor = load_run(run, task=task, device=device)
+    check_post(post, task)
     observer = Observer(recipe.observe)
     photo = load_photo(image, observer.needs) if image is not None else None
     stored = retrieve(recipe, store, post, photo, observer)
@@ -96,11 +106,28 @@ def predict_post(
     return Answer(post, predictor.predict([features])[0], stored.evidence)
 
 
-def _task(run: Run, post: Post) -> Task | None:
-    """Return which task a run that does both is to do: relations, where mentions are given."""
+def _task(run: Run, post: Post) -> Task:
+    """Return the run's task; of one that does both, relations where mentions are given."""
     if run.second is None:
-        return None
+        return run.task
     return "entities" if post.head is None else "relations"
+
+
+def of_task(recipe: Recipe, store: Path, there: Run, task: Task) -> tuple[Recipe, Path]:
+    """Return how evidence is found for ``task`` of a run, and the store it is compared with.
+
+    The recipe of a run that does both tasks is that of the first one's store. How the other's was
+    curated stands in that store.
+    """
+    trained_on = there.store
+    if task != there.task and there.second is not None:
+        store, trained_on = recipe.second_store() or store, there.second.store
+        with suppress(StoreError):
+            recipe = recipe.model_copy(update={"curate": curation_of(store)})
+    with suppress(StoreError):
+        if trained_on and read_manifest(store).fingerprint != trained_on:
+            note(f"{store} was built anew since the run was trained; its posts and answers count.")
+    return recipe, store
 
 
 def _with_trusted_providers(recipe: Recipe, ask: AskSettings | None) -> Recipe:

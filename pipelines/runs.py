@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Final
@@ -19,15 +20,19 @@ RECIPE_FILE: Final = "recipe.json"
 _MOST_BYTES: Final = 16 << 20
 _GIT_SECONDS: Final = 10
 _SHOWN: Final = 12
+_COMMIT: Final = re.compile(r"[0-9a-f]{7,40}\+?")
 
 
-def write_recipe(run: Path, recipe: Recipe, store: Path) -> None:
-    """Write the recipe and the store's place, so that evaluate and predict need neither named."""
-    content = {
-        "recipe": recipe.model_dump(mode="json"),
-        "store": str(store),
-        "commit": code_commit(),
-    }
+def write_recipe(run: Path, recipe: Recipe, store: Path, commit: str) -> None:
+    """Write the recipe and the store's place, so that evaluate and predict need neither named.
+
+    Args:
+        run: its folder.
+        recipe: it was trained by.
+        store: it was trained on.
+        commit: `code_commit` when the training began.
+    """
+    content = {"recipe": recipe.model_dump(mode="json"), "store": str(store), "commit": commit}
     write_atomically(run / RECIPE_FILE, json.dumps(content, indent=2).encode())
 
 
@@ -46,6 +51,11 @@ def recipe_of_run(run: Path) -> tuple[Recipe, Path]:
     try:
         with path.open("rb") as file:
             content = json.loads(file.read(_MOST_BYTES))
+        if list(content) == ["commit"]:
+            raise InputError(
+                f"{run} was kept by `ramie compare --keep`, without weights, recipe and store. "
+                "Train the run again to use it."
+            )
         recipe, store = Recipe.model_validate(content["recipe"]), Path(content["store"])
     except (ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
         raise InputError(f"{path} is damaged ({error}). Train the run again.") from error
@@ -84,28 +94,32 @@ def commit_of_run(run: Path) -> str:
             commit = json.loads(file.read(_MOST_BYTES))["commit"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
-    return commit if isinstance(commit, str) else ""
+    # A run may come from a stranger, and this is printed in tables.
+    return commit if isinstance(commit, str) and _COMMIT.fullmatch(commit) else ""
 
 
 def code_commit() -> str:
     """Return the commit of this checkout, with ``+`` if files differ; empty outside of one."""
+    here = Path(__file__)
     try:
         found = [
             subprocess.run(
-                ["git", "-C", str(Path(__file__).parent), *command],
+                ["git", "-C", str(here.parent), *command],
                 capture_output=True,
                 text=True,
                 check=True,
                 timeout=_GIT_SECONDS,
             ).stdout.strip()
             for command in (
+                # An installed copy may lie in the folder of somebody's other project.
+                ["ls-files", "--error-unmatch", here.name],
                 ["rev-parse", "--short=10", "HEAD"],
                 ["status", "--porcelain", "--untracked-files=no"],
             )
         ]
     except (OSError, subprocess.SubprocessError):
         return ""
-    return found[0] + ("+" if found[1] else "")
+    return found[1] + ("+" if found[2] else "")
 
 
 def _refuse_own_weights(run: Path, recipe: Recipe) -> None:

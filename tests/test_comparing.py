@@ -125,8 +125,9 @@ def test_another_run_is_never_kept_over_one_that_is_there(
 
     with pytest.raises(InputError, match=r"another run: train\.epochs"):
         keep(done, grid, kept)
+    shutil.copytree(finished, tmp_path / "trained")
     with pytest.raises(InputError, match="is a run with its weights"):
-        keep(done, grid, finished)
+        keep(done, grid, tmp_path / "trained")
     assert {path: path.read_bytes() for path in before} == before
 
 
@@ -155,23 +156,23 @@ def test_a_kept_test_of_something_else_is_none(
 
 
 def test_one_run_that_fails_costs_no_other(recipe: Recipe, store: Path, tmp_path: Path) -> None:
-    grid = tiny_grid(recipe, store, tmp_path, ("text_only", "no_such_system", "synthesis"))
+    grid = tiny_grid(recipe, store, tmp_path, ("text_only", "hvpnet", "synthesis"))
 
     done = compare(grid, say=silent)
 
     assert [row.system.fusion for row in done.rows] == ["text_only", "synthesis"]
     (failure,) = done.failures
-    assert "no fusion system is called 'no_such_system'" in failure.reason
+    assert "observe.features" in failure.reason  # what it reads is not in the store
     assert done.facts.missing == 1
     written = json.loads((tmp_path / "compare.json").read_text())
-    assert written["failures"][0]["run"] == "no_such_system-seed1"
+    assert written["failures"][0]["run"] == "hvpnet-seed1"
 
 
 def test_where_every_run_fails_the_reason_is_said(
     recipe: Recipe, store: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match=r"every run failed.*no_such_system"):
-        compare(tiny_grid(recipe, store, tmp_path, ("no_such_system",)), say=silent)
+    with pytest.raises(InputError, match=r"every run failed.*hvpnet"):
+        compare(tiny_grid(recipe, store, tmp_path, ("hvpnet",)), say=silent)
 
 
 @pytest.mark.slow

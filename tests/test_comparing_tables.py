@@ -271,7 +271,8 @@ def test_figures_are_drawn_without_a_warning_and_alike(tmp_path: Path, rows: lis
     from pipelines.comparing.plots import FORMATS, draw
 
     curves = {"with & <without>": Curve({0: [90.5, 91], 20: [88, 86]}, {0: "none", 20: "some"})}
-    files = [draw(rows[:3], {"f1-by-noise": curves}, tmp_path / name) for name in ("one", "two")]
+    named = [replace(row, block="all of them") for row in rows[:3]]
+    files = [draw(named, {"f1-by-noise": curves}, tmp_path / name) for name in ("one", "two")]
 
     names = {path.name for path in files[0]}
     assert names == {
@@ -281,5 +282,7 @@ def test_figures_are_drawn_without_a_warning_and_alike(tmp_path: Path, rows: lis
         assert one.read_bytes() == two.read_bytes()
         if one.suffix == ".svg":
             ET.parse(one)
+            # Other figures are of the first block alone, which they name.
+            assert ("all of them" in one.read_text()) == (one.stem == "f1-by-type")
         else:
             assert one.read_bytes().startswith(b"\x89PNG")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -214,6 +215,8 @@ def test_a_damaged_cell_says_so(tmp_path: Path) -> None:
         "[]",
         json.dumps({"decided": first["decided"], "all": {}}),
         json.dumps({**first, "decided": "<script>"}),
+        json.dumps({name: value for name, value in first.items() if name != "seconds"}),
+        json.dumps({**first, "all": {**first["all"], "ari": math.nan}}),
         json.dumps({**first, "all": {**first["all"], "ari": "<script>"}}),
     ]
 
@@ -237,7 +240,7 @@ def test_spread_over_seeds_is_in_the_table() -> None:
     [
         (["sample", "--method", "selfore"], 1, "is about entities"),
         (["sample-relations", "--method", "self-ore"], 1, "no method is called 'self-ore'"),
-        (["sample-relations", "--labels", "five"], 2, "no list of percentages"),
+        (["sample-relations", "--labels", "five"], 2, "no list of numbers"),
         (["sample-relations", "--labels", "100"], 1, "between 0 and 100"),
         (["sample-relations", "--evidence", "some"], 1, "'some'"),
         (["sample-relations", "--seeds", "0"], 1, "at least one"),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +13,7 @@ import torch
 from tqdm import tqdm
 
 from cache.errors import InputError
+from cache.writing.lock import WriterLock
 from model.build import load_weights, place, text_encoders
 from model.data import ExampleSource, Task
 from model.device import choose_device, uses_bfloat16
@@ -32,6 +33,7 @@ from model.training.trackers import check_tools, open_trackers
 __all__ = ["TrainReport", "make_optimizer", "rate_at", "train"]
 
 _SAVE_EVERY_S: Final = 120.0
+_LOCK: Final = "train.lock"
 # Dropout differs between processes: the first draws as a process alone does.
 _SEED_STEP: Final = 7919
 
@@ -95,12 +97,12 @@ def train(
 
     Raises:
         InputError: store, settings or folder do not allow it; the message says what to do.
-        StoreError: the store cannot be used.
+        StoreError: the store cannot be used, or another process trains in that folder.
         RamieError: a step failed (not finite, out of memory), or another process did.
     """
     folder = Path(out)
     check_tools(trackers)
-    with joined(choose_device(device).type == "cuda") as ranks:
+    with joined(choose_device(device).type == "cuda") as ranks, _alone(folder, ranks):
         progress = progress and ranks.first
         with ranks.together():
             target = choose_device(device, ranks.local_rank if ranks.count > 1 else None)
@@ -112,6 +114,20 @@ def train(
                 set_switches(encoder, settings, target)
         training = _Training(beginning, folder, target, ranks)
         return training.run(progress, stop_after, save_every_s, trackers)
+
+
+@contextmanager
+def _alone(folder: Path, ranks: Ranks) -> Iterator[None]:
+    """Hold the right to write into the run folder: the first process does, for all of them."""
+    lock: WriterLock | None = None
+    with ranks.together():
+        if ranks.first:
+            lock = WriterLock(folder / _LOCK)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            lock.release()
 
 
 class _Training:

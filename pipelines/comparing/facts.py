@@ -73,7 +73,8 @@ class Facts:
             ("code of the runs", "; ".join(self.code)),
             ("CONTAMINATED", self.contaminated),
         ]
-        return [(subject, text) for subject, text in told if text]
+        # Some of it was written by whoever trained the runs: one line each, whatever it is.
+        return [(subject, " ".join(text.split())) for subject, text in told if text]
 
     def to_json(self) -> dict[str, object]:
         """Return every field by name."""

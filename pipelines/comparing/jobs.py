@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
-from cache.errors import InputError
+from cache.errors import InputError, StoreMismatch
 from cache.writing.lock import WriterLock
 from model.encoder_identity import EncoderIdentity, identity_of
 from model.order import EvidenceOf
@@ -17,10 +17,11 @@ from model.training import train
 from model.training.switches import COST_ONLY
 from pipelines.comparing.scored import Scored, fingerprint_of, kept_score, scored
 from pipelines.config import Recipe
-from pipelines.runs import RECIPE_FILE, write_recipe
+from pipelines.runs import RECIPE_FILE, code_commit, write_recipe
 from pipelines.tasks import model_task
 
 _LOCK: Final = "compare.lock"
+_SHOWN: Final = 12
 
 
 class Job(BaseModel):
@@ -30,6 +31,7 @@ class Job(BaseModel):
         name: what people are told.
         recipe: with the model and the training of this run.
         store: what is read.
+        fingerprint: that it had when the grid was made.
         run: folder of the run.
         split: what is scored.
         shown: whose evidence it is shown at the test; a test for each.
@@ -41,6 +43,7 @@ class Job(BaseModel):
     name: str
     recipe: Recipe
     store: Path
+    fingerprint: str
     run: Path
     split: str = "test"
     shown: tuple[EvidenceOf, ...] = ("own",)
@@ -51,10 +54,13 @@ def do_job(job: Job, *, progress: bool = False) -> None:
     """Train what is missing and test it; raises what training and evaluation raise.
 
     Raises:
-        StoreError: another process is at this run.
+        StoreError: another process is at this run, or the store is not what it was any more.
     """
+    # Before the training: what is committed meanwhile is not the code that it is trained by.
+    commit = code_commit()
     lock = WriterLock(job.run / _LOCK)
     try:
+        _refuse_other_store(job)
         if not is_finished(job):
             report = train(
                 job.store,
@@ -68,7 +74,7 @@ def do_job(job: Job, *, progress: bool = False) -> None:
             )
             if not report.finished:
                 raise InputError(f"{job.run} was stopped early. Run the same command again.")
-            write_recipe(job.run, job.recipe, job.store)
+            write_recipe(job.run, job.recipe, job.store, commit)
         for shown in job.shown:
             scored(job.run, job.store, job.split, shown, device=job.device, progress=progress)
     finally:
@@ -83,7 +89,7 @@ def result_of(job: Job, shown: EvidenceOf) -> Scored | None:
     """
     if not is_finished(job):
         return None
-    return kept_score(job.run, fingerprint_of(job.store), job.split, shown)
+    return kept_score(job.run, job.fingerprint, job.split, shown)
 
 
 def is_finished(job: Job) -> bool:
@@ -97,22 +103,40 @@ def is_finished(job: Job) -> bool:
     """
     if not (job.run / DESCRIPTION).is_file():
         return False
-    there = read_run(job.run)
+    if differ := _differences(job, read_run(job.run)):
+        built = " Or build the store as it was." if "store" in differ else ""
+        raise InputError(
+            f"{job.run} holds another run: {', '.join(differ[:6])} differ. Choose another --out "
+            f"folder (or --keep, if it is there), or delete that run.{built}"
+        )
+    return (job.run / RECIPE_FILE).is_file()
+
+
+def _refuse_other_store(job: Job) -> None:
+    """Refuse a store that was built anew since the grid was made: its runs are in one table.
+
+    Raises:
+        StoreMismatch: it was.
+    """
+    found = fingerprint_of(job.store)
+    if found != job.fingerprint:
+        raise StoreMismatch(
+            f"{job.store} was built anew while systems were compared on it: its fingerprint was "
+            f"{job.fingerprint[:_SHOWN]} and is {found[:_SHOWN]}. Build it as it was, or compare "
+            "on the new one with another --out."
+        )
+
+
+def _differences(job: Job, there: Run) -> list[str]:
     second = None if there.second is None else there.second.store
-    differ = [
+    return [
         *_differing("model.", job.recipe.model.model_dump(), there.model.model_dump()),
         *([] if _same_encoder(job, there) else ["model.text_encoder"]),
         *_differing("train.", job.recipe.train.model_dump(), there.train.model_dump()),
         *(["task"] if there.task != model_task(job.recipe) else []),
-        *(["store"] if there.store != fingerprint_of(job.store) else []),
+        *(["store"] if there.store != job.fingerprint else []),
         *(["partner_store"] if second != _second_store(job) else []),
     ]
-    if differ:
-        raise InputError(
-            f"{job.run} holds another run: {', '.join(differ[:6])} differ. Choose another --out "
-            "folder, or delete that run."
-        )
-    return (job.run / RECIPE_FILE).is_file()
 
 
 def _second_store(job: Job) -> str | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from cache.errors import InputError
 from cache.files import make_folder
@@ -20,6 +21,9 @@ from pipelines.comparing.compare import Compared, Grid
 from pipelines.comparing.jobs import Job, is_finished, result_of
 from pipelines.comparing.scored import keep_score
 from pipelines.runs import RECIPE_FILE, commit_of_run
+
+# What `pipelines.comparing.curves` reads of a learning curve.
+_MOST_BYTES: Final = 16 << 20
 
 
 def keep(done: Compared, grid: Grid, folder: Path) -> int:
@@ -45,8 +49,11 @@ def refuse_to_keep(grid: Grid, folder: Path) -> None:
     """Refuse a folder in which something else would be lost; to be asked before any training.
 
     Raises:
-        InputError: the folder has runs with weights, or another run by the name of one of these.
+        InputError: the folder is the grid's own or has runs with weights, or another run by the
+            name of one of these.
     """
+    if folder.resolve() == grid.out.resolve():
+        raise InputError(f"--keep {folder} is where the runs are. Choose another folder for it.")
     for job in grid.jobs():
         kept = _kept(job, grid, folder)
         if any((kept / name).exists() for name in (WEIGHTS, CHECKPOINT)):
@@ -70,7 +77,8 @@ def _keep_run(job: Job, tests: Sequence[EvidenceOf], folder: Path) -> None:
         run.model_copy(update={"model": run.model.model_copy(update={"text_encoder": name})}),
     )
     if (job.run / METRICS).is_file():
-        write_atomically(folder / METRICS, (job.run / METRICS).read_bytes())
+        with (job.run / METRICS).open("rb") as file:
+            write_atomically(folder / METRICS, file.read(_MOST_BYTES))
     for shown in tests:
         keep_score(job.run, folder, job.split, shown)
     # Last, for it says that a run is finished.

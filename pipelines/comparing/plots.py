@@ -30,6 +30,8 @@ _AXES: Final = {
     "f1-by-share": ("% of the training posts", "test F1"),
     "f1-by-noise": ("% noise in the knowledge base", "test F1"),
 }
+# Other figures are of the first block, and say so where it has a title.
+_OF_ALL_BLOCKS: Final = ("f1-by-share", "f1-by-noise")
 _DPI: Final = 150
 # Told apart without colours, too: by the marker.
 _MARKERS: Final = "osD^vPX*<>hd"
@@ -79,6 +81,8 @@ def draw(
             _bars(axes, rows)
         else:
             _curves(axes, curves[name], *_AXES[name])
+        if rows and name not in _OF_ALL_BLOCKS:
+            axes.set_title(rows[0].block)
         for kind in FORMATS:
             files.append(folder / f"{name}.{kind}")
             # Without the date, the same figures are the same bytes.
@@ -94,7 +98,7 @@ def _matplotlib() -> Any:
     except ModuleNotFoundError as error:
         raise InputError(
             "plots need matplotlib, which is not installed; in a checkout of this project: "
-            "pip install '.[plots]'. The table is written without them."
+            "pip install '.[plots]'. Or leave out --plots."
         ) from error
     mpl.use("Agg")
     # Equal figures are equal bytes: no random ids in the SVG.

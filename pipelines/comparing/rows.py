@@ -272,4 +272,13 @@ def _by_world(runs: Runs) -> dict[str, list[Scored]]:
 
 
 def _strata(runs: Runs) -> _Strata:
-    return [np.stack([run.counts for run in group]) for group in _by_world(runs).values()]
+    """Return the counts of each world, ``[runs posts 3]``.
+
+    Raises:
+        StoreMismatch: runs of one world were tested on different posts.
+    """
+    groups = _by_world(runs).values()
+    for first, *others in groups:
+        for other in others:
+            same_posts(first, other)
+    return [np.stack([run.counts for run in group]) for group in groups]

@@ -94,7 +94,8 @@ def scored(
 
 def keep_score(run: Path, copy: Path, split: str, shown: EvidenceOf) -> None:
     """Write a test of ``run`` beside a copy of its description."""
-    content = json.loads(_path(run, split, shown).read_bytes()) | {"run": _digest(copy)}
+    with _path(run, split, shown).open("rb") as file:
+        content = json.loads(file.read(_MOST_BYTES)) | {"run": _digest(copy)}
     write_atomically(_path(copy, split, shown), json.dumps(content).encode())
 
 
@@ -141,7 +142,8 @@ def _path(run: Path, split: str, shown: EvidenceOf) -> Path:
 
 def _digest(run: Path) -> str:
     """Return what tells runs apart that lay in one folder one after the other."""
-    return hashlib.sha256((run / DESCRIPTION).read_bytes()).hexdigest()
+    with (run / DESCRIPTION).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _scored(content: Mapping[str, Any]) -> Scored:

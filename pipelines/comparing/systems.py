@@ -145,9 +145,17 @@ def blocks_of(
             f"train.share = {recipe.train.share:g} would stand in no heading of the table; leave "
             "it at 1, and name shares in percent with --share."
         )
+    readers = [fusion for fusion in fusions if _reads_evidence(fusion)]
+    if (ablate or controls) and not readers and not ablated:
+        raise InputError(
+            f"none of {', '.join(fusions)} reads evidence, so there is nothing to take away or to "
+            "swap. Name a system that does, or leave out --ablate and --controls."
+        )
+    if ablated and not ablate:
+        raise InputError("--ablated goes with --ablate, which says what is taken away. Add it.")
     chosen: Sequence[str] = ()
     if ablate:
-        chosen = ablated or (["synthesis"] if "synthesis" in fusions else _readers(fusions))
+        chosen = ablated or (["synthesis"] if "synthesis" in fusions else readers)
     blocks: list[Block] = []
     for share in shares:
         rows = _controlled(fusions, controls)
@@ -197,10 +205,6 @@ def _controlled(fusions: Iterable[str], controls: bool) -> list[System]:
             rows.append(System(fusion, shown="others"))
             rows.append(System(fusion, trained_on="others", shown="others"))
     return rows
-
-
-def _readers(fusions: Iterable[str]) -> list[str]:
-    return [fusion for fusion in fusions if _reads_evidence(fusion)]
 
 
 def _reads_evidence(fusion: str) -> bool:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
-from cache.errors import RamieError
+from cache.errors import InputError, RamieError
 from cache.files import make_folder
 from pipelines.comparing.jobs import Job, do_job
 
@@ -52,6 +52,16 @@ class Failure(NamedTuple):
 Done = Callable[[Job, Failure | None], None]
 
 
+def check_workers(workers: int) -> None:
+    """Refuse a number of workers that would train nothing, and never end.
+
+    Raises:
+        InputError: fewer than one.
+    """
+    if workers < 1:
+        raise InputError(f"--workers {workers} would train nothing; give 1 or more.")
+
+
 def do_jobs(jobs: Sequence[Job], workers: int, done: Done) -> None:
     """Do every job, ``workers`` at a time; one that fails costs no other.
 
@@ -60,6 +70,7 @@ def do_jobs(jobs: Sequence[Job], workers: int, done: Done) -> None:
         workers: 1 does them here, with all threads and with bars where there is a terminal.
         done: told of each that ended, in the order in which they do.
     """
+    check_workers(workers)
     if workers == 1:
         for job in jobs:
             done(job, _here(job))
@@ -106,7 +117,9 @@ class _Worker:
         self.job = job
         job.run.mkdir(parents=True, exist_ok=True)
         self.log = job.run / LOG
-        with self.log.open("wb") as log:
+        # Behind what is there: another process may be at this very run, and say something.
+        with self.log.open("ab") as log:
+            self.began = log.tell()
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "pipelines.comparing.worker"],
                 stdin=subprocess.PIPE,
@@ -128,7 +141,9 @@ class _Worker:
         code = self.process.returncode
         if code == 0:
             return None
-        said = self.log.read_text(encoding="utf-8", errors="replace").strip()[-_MOST_SHOWN:]
+        with self.log.open("rb") as log:
+            log.seek(self.began)
+            said = log.read().decode(errors="replace").strip()[-_MOST_SHOWN:]
         last = said.splitlines()[-1] if said else f"the process ended with {code}"
         if code < 0:
             last = f"killed by signal {-code}" + (f"; last it said: {last}" if said else "")

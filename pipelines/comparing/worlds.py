@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
 from cache.errors import InputError
 from cache.files import make_folder
-from pipelines.building import build_recipe
-from pipelines.comparing.places import Place, Say
-from pipelines.comparing.unfiltered import refuse_unfinished, without_filters
+from pipelines.building import build_recipe, refuse_unfinished
+from pipelines.comparing.places import Place, Say, alone
+from pipelines.comparing.unfiltered import without_filters
 from pipelines.config import Recipe, load_recipe
 from pipelines.sample.world import WorldSize, generate_world
 from retrieval.kb.format import MANIFEST as KB_MANIFEST
@@ -62,7 +60,7 @@ def world_places(
     for seed in seeds:
         home = folder / str(seed)
         make_folder(home)
-        with _alone(home / _LOCK):
+        with alone(home / _LOCK):
             _make_world(seed, home / "sample", size or WorldSize(), say)
             places.append(_world_place(recipe, seed, home, runs, unfiltered, say))
             if partner:
@@ -89,14 +87,6 @@ def _build(placed: Recipe, seed: int, home: Path, say: Say) -> Path:
     refuse_unfinished(report, store, "Run the same command again to ask what is missing.")
     say(f"world {seed}: store {report.action} -> {store}")
     return store
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Wait until nobody else is at a world: entities and relations may be compared together."""
-    with path.open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _make_world(seed: int, out: Path, size: WorldSize, say: Say) -> None:

@@ -10,11 +10,12 @@ from cache.errors import InputError, StoreDamaged
 from cache.manifest import read_manifest
 from model.fusion import SYSTEMS, needs_of
 from pipelines.audit.store import audit_store
-from pipelines.building import build_recipe
+from pipelines.building import build_recipe, refuse_unfinished
 from pipelines.comparing.compare import Compared, Grid, compare
 from pipelines.comparing.places import one_place
 from pipelines.comparing.plots import check_plots, write_plots
 from pipelines.comparing.systems import BASELINE, blocks_of
+from pipelines.comparing.workers import check_workers
 from pipelines.config import Recipe
 from retrieval.datasets.protocol import CONTAMINATED, LEGACY
 
@@ -50,18 +51,19 @@ def reproduce(
         say: told what happens.
 
     Raises:
-        InputError: the raw files are not there, posts are left unfinished, or the evidence gives
-            labels away.
+        InputError: seeds, workers or systems make no comparison, the raw files are not there,
+            posts are left unfinished, or the evidence gives labels away.
         StoreDamaged: the store is not what its manifest promises.
     """
     check_plots()
+    check_workers(workers)
+    if seeds < 1:
+        raise InputError(f"--seeds {seeds} would train nothing; give 1 or more.")
+    # Before hours of building: what cannot be compared is refused now.
+    blocks_of(fusions or [BASELINE], recipe=recipe)
     say(f"1/4  build -> {store}")
     report = build_recipe(recipe, store, say=say)
-    if report.unfinished:
-        raise InputError(
-            f"{len(report.unfinished)} posts are unfinished, the first: "
-            f"{report.unfinished[0].reason}. Run the same command again to ask what is missing."
-        )
+    refuse_unfinished(report, store, "Run the same command again to ask what is missing.")
     say("2/4  verify")
     if problems := verify_store(store).problems:
         told = "; ".join(map(str, problems[:3]))

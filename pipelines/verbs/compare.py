@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from cache.errors import InputError
-from pipelines.options import add_device, add_recipe, note, print_result, read_recipe
+from pipelines.options import (
+    add_device,
+    add_recipe,
+    note,
+    numbers,
+    print_result,
+    read_recipe,
+    words,
+)
+from pipelines.recipe_files import RecipeError
 
 if TYPE_CHECKING:
     from pipelines.comparing.compare import Grid
 
-T = TypeVar("T")
 HELP = "train and compare systems on one store: mean, spread, significance; resumes"
 EXAMPLE = "ramie compare sample --fusion text_only,synthesis --seeds 3 --ablate levels --workers 2"
 
@@ -26,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--worlds",
         metavar="S,S",
         help="sample recipes: run the grid in the made-up worlds of these seeds, which are made "
-        "under data/worlds where missing, and pool the results",
+        "under data/worlds where missing, and pool the results; each has a store of its own, and "
+        "--store is not read",
     )
     parser.add_argument(
         "--workers",
@@ -102,9 +109,11 @@ def run(options: argparse.Namespace) -> int:
     """Compare, and print the table and where it lies; 1 where runs failed."""
     from pipelines.comparing.compare import compare
     from pipelines.comparing.keep import keep, refuse_to_keep
+    from pipelines.comparing.workers import check_workers
 
-    if options.workers < 1:
-        raise InputError(f"--workers {options.workers} would train nothing; give 1 or more.")
+    check_workers(options.workers)
+    if options.noise and not options.plots:
+        raise RecipeError("--noise goes with --plots. Add it.")
     if options.plots:
         from pipelines.comparing.plots import check_plots
 
@@ -133,34 +142,23 @@ def _grid(options: argparse.Namespace) -> Grid:
 
     recipe, store = read_recipe(options)
     out = options.out or Path("runs/compare") / recipe.name
-    ablate = _words(options.ablate)
+    ablate = words(options.ablate)
     blocks = blocks_of(
-        options.fusion.split(","),
+        words(options.fusion),
         recipe=recipe,
-        shares=[percent / 100 for percent in _numbers("--share", options.share, float)],
+        shares=[percent / 100 for percent in numbers("--share", options.share, float)],
         ablate=ablate,
-        ablated=_words(options.ablated) or None,
+        ablated=words(options.ablated) or None,
         controls=options.controls,
     )
     filters_off = "filters" in ablate
     if options.worlds:
         from pipelines.comparing.worlds import world_places
 
-        seeds = _numbers("--worlds", options.worlds, int)
+        seeds = numbers("--worlds", options.worlds, int)
         both = any(system.fusion == "joint" for system in systems_in(blocks))
         places = world_places(recipe, seeds, out, unfiltered=filters_off, partner=both, say=note)
     else:
         places = [one_place(recipe, store, out, unfiltered=filters_off, say=note)]
     seeds = list(range(1, options.seeds + 1))
     return Grid(recipe, tuple(blocks), tuple(places), tuple(seeds), out, device=options.device)
-
-
-def _words(text: str | None) -> list[str]:
-    return [word.strip() for word in (text or "").split(",") if word.strip()]
-
-
-def _numbers(name: str, text: str, kind: Callable[[str], T]) -> list[T]:
-    try:
-        return [kind(word) for word in text.split(",")]
-    except ValueError as error:
-        raise InputError(f"{name} {text!r} is no list of numbers; write e.g. 5,10,25.") from error

@@ -5,8 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pipelines.options import add_device, add_recipe, note, print_result, read_recipe
-from pipelines.recipe_files import RecipeError
+from pipelines.options import (
+    add_device,
+    add_recipe,
+    note,
+    numbers,
+    print_result,
+    read_recipe,
+    words,
+)
 
 HELP = "find relations without labels or with few: SelfORE, HiURE, MetaSRE; resumes"
 EXAMPLE = "ramie discover sample-relations --method selfore,hiure --evidence on,off --seeds 3"
@@ -50,26 +57,12 @@ def run(options: argparse.Namespace) -> int:
     recipe, store = read_recipe(options)
     out = options.out or Path("runs/discover") / recipe.name
     cells = cells_of(
-        options.method.split(","),
-        options.evidence.split(","),
-        _shares(options.labels),
+        words(options.method),
+        words(options.evidence),
+        [percent / 100 for percent in numbers("--labels", options.labels, float)],
         range(1, options.seeds + 1),
     )
     results = discover(recipe, store, out, cells, say=note, device=options.device, progress=True)
     text = f"{table(results)}\n\n{out / 'discover.json'}"
     print_result({"out": str(out), "cells": results}, text, options.json)
     return 0
-
-
-def _shares(labels: str) -> list[float]:
-    """Return percentages as shares.
-
-    Raises:
-        RecipeError: one is no number.
-    """
-    try:
-        return [float(part) / 100 for part in labels.split(",") if part.strip()]
-    except ValueError as error:
-        raise RecipeError(
-            f"--labels {labels!r} is no list of percentages, as in 5,10,30."
-        ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pipelines.options import add_device, add_recipe, note, print_result, read_recipe
+from pipelines.options import add_device, add_recipe, note, print_result, read_recipe, words
 
 HELP = "from raw files to the table of systems: build, verify, audit, compare; resumes"
 EXAMPLE = "ramie reproduce twitter2017 --seeds 5"
@@ -50,8 +50,8 @@ def run(options: argparse.Namespace) -> int:
         recipe,
         store,
         out,
-        seeds=options.seeds or (1 if tiny else 3),
-        fusions=options.fusion.split(",") if options.fusion else None,
+        seeds=(1 if tiny else 3) if options.seeds is None else options.seeds,
+        fusions=words(options.fusion) or None,
         workers=options.workers,
         device=options.device,
         say=note,

@@ -36,12 +36,12 @@ def run(options: argparse.Namespace) -> int:
     from model.training import train
     from model.training.ranks import EndedElsewhere
     from model.training.trackers import default_tools
-    from pipelines.runs import write_recipe
+    from pipelines.runs import RECIPE_FILE, code_commit, write_recipe
     from pipelines.tasks import model_task
 
     recipe, store = read_recipe(options)
     out = options.out or Path("runs") / recipe.name
-    tools = options.track or default_tools()
+    tools, commit = options.track or default_tools(), code_commit()
     try:
         report = train(
             store,
@@ -58,7 +58,8 @@ def run(options: argparse.Namespace) -> int:
         return 1
     if not report.first:
         return 0
-    write_recipe(out, recipe, store)
+    if report.posts_per_second or not (out / RECIPE_FILE).is_file():
+        write_recipe(out, recipe, store, commit)
     result = {
         "run": str(out),
         "best_dev_f1": report.best_f1,
