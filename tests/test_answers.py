@@ -228,6 +228,16 @@ def test_old_answers_are_asked_for_again_and_the_new_one_counts(
     assert player.asked == ["a", "a"]
 
 
+def test_what_one_run_answered_it_does_not_ask_again_however_fresh_answers_are_to_be() -> None:
+    book, player = MemoryBook(), LivePlayer()
+    ask(asker(player, book=book), "a")
+    one = asker(player, book=book, options=AskingOptions(refresh_days=0))
+    for _ in range(2):
+        ask(one, "a", "b")
+    assert player.asked == ["a", "a", "b"]
+    assert (one.counts["asked"], one.counts["recorded"]) == (2, 0)
+
+
 def test_an_old_answer_stays_where_no_new_one_is_to_be_had(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -24,7 +24,7 @@ from live_helpers import BLOCK, EMPTY, GARBAGE, LivePlayer
 from cache.checking.verify import verify_store
 from cache.errors import StoreMismatch
 from cache.reading.parquet_reader import ParquetReader
-from cache.recording.recordings import Recordings
+from cache.recording.recordings import Recording, Recordings
 from pipelines.cli import main
 from pipelines.replay.server import ReplayServer
 from retrieval.asking.manner import AskingOptions
@@ -179,6 +179,28 @@ def test_refreshing_renews_what_is_old_and_nothing_else(
     assert files_of(tmp_path) != old
     assert verify_store(tmp_path).problems == ()
     assert build(tmp_path, dataset, news, local, asking=asking).action == "nothing to do"
+
+
+def test_old_answers_to_questions_that_nobody_asks_any_more_are_no_reason_to_refresh(
+    tmp_path: Path, dataset: Dataset
+) -> None:
+    build(tmp_path, dataset, LivePlayer())
+    dead = Recording("0" * 64, "web", "{}", "2001-01-01T00:00:00+00:00", b"[]")
+    with Recordings(tmp_path / RECORDINGS) as book:
+        book.put_segment([dead])
+    mute = LivePlayer(before=never)
+    report = build(tmp_path, dataset, mute, asking=AskingOptions(refresh_days=9))
+    assert report.action == "nothing to do"
+
+
+def test_nothing_is_refreshed_where_nobody_may_be_asked(
+    tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(tmp_path, dataset, LivePlayer())
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1800000000")
+    asking = AskingOptions(offline=True, refresh_days=1)
+    report = build(tmp_path, dataset, LivePlayer(before=never), asking=asking)
+    assert report.action == "nothing to do"
 
 
 def test_a_refresh_that_is_blocked_keeps_the_old_answers(

@@ -152,7 +152,7 @@ def test_photos_with_many_pixels_are_looked_at_in_lots_and_the_store_is_the_same
         return observe(observer, posts, *given)
 
     monkeypatch.setattr(CountingObserver, "observe", count)
-    monkeypatch.setattr(loading, "_MOST_PIXELS", 1)
+    monkeypatch.setattr(loading, "PIXELS_TOGETHER", 1)
     report = build(tmp_path / "lots", dataset)
     assert together == [1] * 5
     assert report.num_observed == 5

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from builder_helpers import (
@@ -25,7 +29,9 @@ from cache.writing.writer import StoreWriter
 from retrieval.asking.queries import make_queries
 from retrieval.building import gather
 from retrieval.building.builder import RECORDINGS
+from retrieval.building.report import BuildReport
 from retrieval.datasets import Dataset
+from retrieval.sight import photos
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +94,83 @@ def test_ctrl_c_at_any_moment_loses_nothing_finished(
     # What was answered before the interruption was not asked again.
     assert set(provider.asked.values()) == {1}
     assert verify_store(tmp_path / "store").problems == ()
+
+
+@pytest.mark.parametrize(
+    "number", [errno.ENOENT, errno.EACCES, errno.EIO, errno.ENOTCONN], ids=errno.errorcode.get
+)
+def test_a_photo_that_cannot_be_read_now_leaves_its_posts_for_the_next_run(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    dataset: Dataset,
+    whole: dict[str, bytes],
+) -> None:
+    away, real = str(dataset.photos["e0"]), os.open
+
+    def failing(path: Any, *given: Any, **named: Any) -> int:
+        if str(path) == away:
+            raise OSError(number, os.strerror(number), away)
+        return real(path, *given, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", failing)
+        report = build(tmp_path / "store", dataset)
+    check_unfinished(report, away)
+    report = build(tmp_path / "store", dataset)
+    assert (report.action, report.unfinished) == ("resumed", ())
+    assert files_of(tmp_path / "store") == whole
+
+
+@pytest.mark.parametrize("stage", ["decode", "curate"])
+def test_an_image_that_finds_no_memory_leaves_its_posts_for_the_next_run(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stage: str,
+    dataset: Dataset,
+    whole: dict[str, bytes],
+) -> None:
+    real = photos._upright
+
+    def full(*given: Any) -> object:
+        if threading.current_thread().name.startswith(stage):
+            raise MemoryError
+        return real(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(photos, "_upright", full)
+        report = build(tmp_path / "store", dataset)
+    if stage == "decode":
+        check_unfinished(report, str(dataset.photos["e0"]))
+    else:
+        assert [one.example_id for one in report.unfinished] == ["e0", "e1", "e2", "e3", "e4"]
+    assert build(tmp_path / "store", dataset).unfinished == ()
+    assert files_of(tmp_path / "store") == whole
+
+
+def check_unfinished(report: BuildReport, path: str) -> None:
+    """Check that both posts with the photo at ``path``, and no others, are unfinished."""
+    assert [one.example_id for one in report.unfinished] == ["e0", "e3"]
+    for one in report.unfinished:
+        assert path in one.reason
+        assert "build again" in one.reason
+        assert not one.unavailable
+    # Nothing is known of it, so it is no photo that was looked at and found to be unusable.
+    assert report.photo_problems == {"missing": 1, "not an image": 1}
+
+
+def test_a_photo_that_went_since_the_data_set_was_read_stops_a_build_before_it_begins(
+    tmp_path: Path,
+) -> None:
+    dataset = make_dataset(tmp_path / "data")
+    path = dataset.photos["e0"]
+    path.rename(path.with_suffix(".away"))
+    with pytest.raises(InputError, match=rf"cannot look at {path}: No such file.*build again"):
+        build(tmp_path / "store", dataset)
+    assert not (tmp_path / "store" / "manifest.json").exists()
+    # Its size would have told this data set from the one with the photo, for good.
+    path.with_suffix(".away").rename(path)
+    assert build(tmp_path / "store", dataset).unfinished == ()
 
 
 @pytest.mark.parametrize("when", [1, 3])

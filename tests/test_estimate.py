@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from builder_helpers import SETTINGS, CountingObserver, CountingProvider, build, make_dataset
 from live_helpers import LivePlayer, question
+from tiny_kb import write_folder
+from tiny_vision import tiny_settings
 
 from cache.reading.parquet_reader import ParquetReader
 from cache.records import Observation, Post, Query
@@ -14,7 +17,10 @@ from retrieval.asking.estimate import Questions, Seeing, estimate
 from retrieval.asking.manner import AskingOptions
 from retrieval.building.builder import build_store
 from retrieval.datasets import Dataset
+from retrieval.kb.knowledge_base import build_kb, open_kb
 from retrieval.providers.base import Provider, query_key
+from retrieval.providers.kb import KbProvider
+from retrieval.settings import ObserveSettings
 
 NOTHING_SEEN = Seeing({}, {}, 3)
 
@@ -120,6 +126,31 @@ def test_a_build_asks_as_much_as_was_estimated_and_no_more_after_an_interruption
     second, asked = run(LivePlayer())
     assert (second.missing, asked) == (4, 4)
     assert second.seconds == 4 * SETTINGS.ask.polite.seconds_between
+
+
+@pytest.mark.parametrize("encoder", ["encoder", ""])
+def test_a_knowledge_base_is_asked_by_photos_as_far_as_they_have_vectors(
+    tmp_path: Path, encoder: str
+) -> None:
+    dataset = make_dataset(tmp_path / "data")
+    observer = CountingObserver(encoder_fingerprint=encoder)
+    folder = write_folder(tmp_path / "raw")
+    embedder = observer if encoder else None
+    path = build_kb(folder, tmp_path / "kb", tiny_settings(None), embedder=embedder).path
+    settings = SETTINGS.model_copy(update={"observe": ObserveSettings(max_regions=3)})
+    report = build_store(
+        settings,
+        tmp_path / "store",
+        dataset=dataset,
+        observer=observer,
+        # Before a build with files at hand alone, nothing is told.
+        providers=[KbProvider(open_kb(path), encoder), LivePlayer()],
+    )
+    found = report.estimate[0]
+    # As many as of `CountingProvider` above; of sentences alone, where nothing has a vector.
+    assert (found.distinct, found.exact) == ((2 * (2 * 4 + 4), False) if encoder else (8, True))
+    asked_of_kb = report.asked - 4
+    assert asked_of_kb == (12 if encoder else 8)
 
 
 def test_nothing_depends_on_the_order_of_the_posts(tmp_path: Path) -> None:

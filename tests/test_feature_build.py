@@ -39,6 +39,7 @@ from retrieval.building.report import BuildReport
 from retrieval.datasets import Dataset
 from retrieval.features.maker import FeatureMaker
 from retrieval.settings import CurateSettings, ObserveSettings
+from retrieval.sight import lots
 from retrieval.sight.embed import ClipEncoder
 from retrieval.sight.photos import decode_image
 from retrieval.sight.stages import Look
@@ -176,6 +177,25 @@ def test_an_array_holds_what_the_tower_makes_of_the_photo_and_its_regions(
         assert np.array_equal(array, wanted[name])
     entry = builder.manifest().feature_sets["pyramid"]
     assert (entry.dims, entry.stages) == ((4, 64), (64,))
+
+
+def test_views_that_are_large_are_looked_at_in_lots_and_the_arrays_are_the_same(
+    builder: Builder, tmp_path: Path, encoder: ClipEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    builder.build(*FEATURE_SETS)
+    together: list[int] = []
+
+    class Counting(LookingObserver):
+        def look(self, images: Sequence[Image.Image]) -> list[Look]:
+            together.append(len(images))
+            return super().look(images)
+
+    monkeypatch.setattr(lots, "PIXELS_TOGETHER", 1)
+    other = Builder(tmp_path / "other", builder.dataset, Counting(encoder=encoder))
+    other.build(*FEATURE_SETS)
+    # The photo and its region.
+    assert together == [1, 1]
+    assert other.files() == builder.files()
 
 
 def test_one_new_post_gets_the_arrays_that_a_store_would_hold(builder: Builder) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_kb import LINES, write_folder
+from tiny_kb import LINES, Line, write_folder
 from tiny_vision import encoded, tiny_settings, write_clip
 
 from cache.errors import InputError, ProviderUnavailable, StoreDamaged, StoreMismatch
@@ -179,6 +179,25 @@ def test_every_problem_is_reported_with_its_line_and_the_rest_goes_on(tmp_path: 
     assert (report.documents, report.with_image) == (7, 0)
     assert by_words(report.path, "good kept numbers word") != []
     assert by_words(report.path, "same") == []
+
+
+def test_whatever_is_too_long_is_told_as_cut_or_left_out(tmp_path: Path) -> None:
+    fitting, long = "t" * 1000, "t" * 1001
+    lines: list[Line] = [
+        {"id": "fits", "title": fitting, "url": fitting, "text": "w" * 4000},
+        {"id": "title", "title": long},
+        {"id": "url", "text": "kept", "url": long},
+    ]
+    report = build_kb(write_folder(tmp_path / "raw", lines), tmp_path / "kb", NONE)
+    assert report.counts == {"title cut": 1, "url left out": 1}
+    assert [problem.line for problem in report.problems] == [2, 3]
+    lines_kept = (report.path / "documents.jsonl").read_text().splitlines()
+    kept = [json.loads(line) for line in lines_kept]
+    assert [(len(one["title"]), len(one["url"])) for one in kept] == [
+        (1000, 1000),
+        (1000, 0),
+        (0, 0),
+    ]
 
 
 def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:

@@ -6,25 +6,29 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from tiny_kb import write_folder
+from tiny_kb import Line, write_folder
 from tiny_vision import tiny_settings
 
 from cache.errors import InputError, StoreError
-from retrieval.kb import embedding, sorting
+from retrieval.kb import embedding, estimate, finishing, sorting
 from retrieval.kb.build import build_kb
-from retrieval.kb.documents import RawDocument
+from retrieval.kb.documents import RawDocument, load_document_image
+from retrieval.kb.estimate import estimate_kb
 from retrieval.kb.work import STATE, Work, work_folder
+from retrieval.sight import lots
+from retrieval.sight.photos import Photo
 
 NONE = tiny_settings(None)
-LINES: list[dict[str, object] | str] = [
+LINES: list[Line] = [
     *(json.dumps({"id": f"{(7 * n) % 400:03d}", "text": f"words {n}"}) for n in range(400)),
     {"id": "pictured", "text": "seen", "image": "1.png"},
     {"id": "lost", "image": "9.png"},
@@ -148,6 +152,86 @@ def test_an_input_that_is_no_good_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         build_kb(folder, tmp_path / "kb", NONE)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["raw"]
+
+
+@pytest.mark.usefixtures("eager")
+def test_an_encoder_that_cannot_be_used_loses_nothing_that_was_sealed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(Hashing):
+        def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+            try:
+                return super().embed_texts(texts)
+            except KeyboardInterrupt as error:
+                raise InputError("vectors without a direction") from error
+
+    folder = write_folder(tmp_path / "raw", LINES)
+    failing, last = Failing(200), Hashing()
+    with pytest.raises(InputError, match="without a direction"):
+        build_kb(folder, tmp_path / "kb", NONE, embedder=failing)
+    report = build_kb(folder, tmp_path / "kb", NONE, embedder=last)
+    assert report.resumed
+    assert len(failing.texts) > 100
+    assert len({*failing.texts, *last.texts}) == len(failing.texts) + len(last.texts) == 402
+
+
+def test_lists_that_cannot_be_made_lose_no_vector(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(*_: object) -> NoReturn:
+        raise InputError("faiss keeps its lists otherwise. Install the version that ...")
+
+    folder, unused = write_folder(tmp_path / "raw", LINES), Hashing()
+    with monkeypatch.context() as patch:
+        patch.setattr(finishing, "build_lists", refusing)
+        with pytest.raises(InputError, match="Install"):
+            build_kb(folder, tmp_path / "kb", NONE, embedder=Hashing(), exact_up_to=100)
+    report = build_kb(folder, tmp_path / "kb", NONE, embedder=unused, exact_up_to=100)
+    assert (report.resumed, report.documents, unused.texts) == (True, 401, [])
+
+
+class Alive:
+    """Loads images, and counts how many of them are in memory at a time."""
+
+    def __init__(self) -> None:
+        self.most = 0
+        self._images: list[weakref.ref[Image.Image]] = []
+
+    def load(self, document: RawDocument) -> Photo:
+        photo = load_document_image(document)
+        self._images.append(weakref.ref(photo.pixels))
+        self.most = max(self.most, sum(image() is not None for image in self._images))
+        return photo
+
+
+def test_few_decoded_images_are_in_memory_where_they_are_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[Line] = [{"id": f"{n:02d}", "text": "x", "image": "1.png"} for n in range(64)]
+    folder = write_folder(tmp_path / "raw", lines)
+    whole = build_kb(folder, tmp_path / "whole", NONE, embedder=Hashing())
+    alive = Alive()
+    monkeypatch.setattr(embedding, "load_document_image", alive.load)
+    monkeypatch.setattr(lots, "PIXELS_TOGETHER", 1)
+    report = build_kb(folder, tmp_path / "kb", NONE, embedder=Hashing())
+    # One is embedded, one is next, and some are decoded ahead.
+    assert alive.most <= 6
+    assert content(report.path) == content(whole.path)
+    assert report.fingerprint == whole.fingerprint
+
+
+def test_an_estimate_embeds_few_images_at_a_time_where_they_are_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[Line] = [{"id": f"{n:02d}", "image": "1.png"} for n in range(32)]
+    folder = write_folder(tmp_path / "raw", lines)
+    whole = estimate_kb([folder], tmp_path / "kb", Hashing())
+    alive = Alive()
+    monkeypatch.setattr(estimate, "load_document_image", alive.load)
+    monkeypatch.setattr(lots, "PIXELS_TOGETHER", 1)
+    guess = estimate_kb([folder], tmp_path / "kb", Hashing())
+    assert alive.most <= 3
+    assert (guess.documents, guess.disk_bytes) == (whole.documents, whole.disk_bytes)
 
 
 def test_two_builds_of_one_base_do_not_get_in_each_others_way(tmp_path: Path) -> None:

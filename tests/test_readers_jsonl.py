@@ -51,6 +51,15 @@ def test_the_documented_example_is_read_as_documented(tmp_path: Path) -> None:
     assert read(tmp_path, "mre").none_label == "None"
 
 
+def test_a_limit_counts_posts_and_cuts_none_between_its_pairs(tmp_path: Path) -> None:
+    pair = {"head": {"start": 0, "end": 1}, "tail": {"start": 1, "end": 2}, "type": "of"}
+    posts = [{**POST, "id": name, "relations": [pair, pair]} for name in "abc"]
+    write(tmp_path, train=["", posts[0], "", *posts[1:]], dev=[{**posts[0], "id": "d"}])
+    limited = DatasetSettings(reader="jsonl", task="mre", root=tmp_path, limit=2)
+    ids = [example.post.example_id for example in read_dataset(limited).examples]
+    assert ids == ["a#0", "a#1", "b#0", "b#1", "d#0", "d#1"]
+
+
 def test_the_documented_keys_are_those_that_are_read() -> None:
     table = re.findall(r"^\| `(\w+)` \| (yes|no) \|", DOCUMENT.read_text(), re.MULTILINE)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -207,6 +208,18 @@ def test_a_zip_bomb_is_refused_by_its_stated_size_and_cannot_lie_about_it(
     bomb.write_bytes(liar)
     with pytest.raises(InputError, match="cannot read the zip file"):
         RecordedProvider([contexts(bomb)])
+
+
+@pytest.mark.parametrize("other", ["b/train.txt", "a/train.txt"])
+def test_a_zip_with_two_files_of_one_name_is_refused_for_one_would_be_lost(
+    sentences: Path, tmp_path: Path, other: str
+) -> None:
+    path = tmp_path / "twice.zip"
+    with zipfile.ZipFile(path, "w") as archive, warnings.catch_warnings(action="ignore"):
+        for name in ("a/train.txt", other, "a/notes.txt", "b/notes.txt"):
+            archive.write(sentences / "train.txt", name)
+    with pytest.raises(InputError, match=rf"a/train\.txt and {other}.*unpack"):
+        RecordedProvider([contexts(path)])
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped"])

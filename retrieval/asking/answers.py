@@ -194,6 +194,9 @@ class Asker:
         options = self._manner.options
         if options.refresh_days is None or not options.asks(provider) or not is_live(provider):
             return key in self._book
+        if key in self._answered:
+            # By this run, or it was fresh enough when this run began.
+            return True
         recording = self._book.get(key)
         return recording is not None and age_days(recording.asked_at) < options.refresh_days
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 from pydantic import JsonValue
 
 from cache.records import MODALITIES, Level, Observation, Post, Query
@@ -16,6 +17,8 @@ from retrieval.providers.base import Provider, is_live, query_key
 # Stands for the key of a photo that nobody looked at: what is asked about a photo depends on its
 # bytes, whether something is asked does not.
 _SOME_KEY: Final = "0" * 64
+# The same of its vector: which one it is decides no more than the key does.
+_SOME_VECTOR: Final = np.zeros(1, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +83,13 @@ class Seeing:
         observations: of posts that an earlier build saw, by example id.
         photos: path by example id, of posts that have one.
         max_regions: that a photo can have.
+        with_vectors: whether photos and regions will have a vector, which some providers need.
     """
 
     observations: Mapping[str, Observation]
     photos: Mapping[str, Path]
     max_regions: int
+    with_vectors: bool = False
 
 
 def estimate(
@@ -119,7 +124,7 @@ def estimate(
         _of_provider(
             provider,
             {query_key(provider, one, k): one for one in known if provider.accepts(one)},
-            _of_photos(provider, len(unseen), seeing.max_regions),
+            _of_photos(provider, len(unseen), seeing),
             recorded,
             seconds_between,
         )
@@ -155,12 +160,13 @@ def num_requests(provider: Provider, queries: Sequence[Query]) -> int:
     return len({(one.level, one.text, one.image_key, one.image_name) for one in queries})
 
 
-def _of_photos(provider: Provider, num_photos: int, max_regions: int) -> list[Query]:
+def _of_photos(provider: Provider, num_photos: int, seeing: Seeing) -> list[Query]:
     """Return the questions that photos nobody looked at can lead to, with made-up keys."""
     things: list[tuple[Level, str]] = [("image", _SOME_KEY)]
-    things += [("object", f"{_SOME_KEY}#{index}") for index in range(max_regions)]
+    things += [("object", f"{_SOME_KEY}#{index}") for index in range(seeing.max_regions)]
+    vector = _SOME_VECTOR if seeing.with_vectors else None
     asked = [
-        Query(level, modality, image_key=key, image_name="photo")
+        Query(level, modality, image_key=key, image_name="photo", embedding=vector)
         for level, key in things
         for modality in MODALITIES
     ]

@@ -9,13 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from cache.errors import StoreDamaged
 from cache.manifest import Manifest
+from cache.reading.parquet_reader import ParquetReader
 from cache.recording.recordings import Recordings
 from cache.records import FeatureSet
 from cache.writing.complete import mend_ends, restate
 from cache.writing.lock import LOCK_NAME, remove_dead_lock
 from retrieval.asking.asked_at import age_days
 from retrieval.asking.manner import AskingOptions
+from retrieval.asking.queries import make_queries
 from retrieval.building.feature_sets import complete_features
 from retrieval.building.filling import RECORDINGS, Filled, fill, make_fetcher
 from retrieval.building.identity import store_identity
@@ -25,7 +28,7 @@ from retrieval.building.report import STAGES, BuildReport
 from retrieval.datasets import Dataset
 from retrieval.features.maker import FeatureMaker
 from retrieval.http.base import Client
-from retrieval.providers.base import Provider, is_live
+from retrieval.providers.base import Provider, is_live, query_key
 from retrieval.settings import BuildSettings
 from retrieval.sight.look import PostObserver
 
@@ -127,16 +130,36 @@ def _plan(job: Job) -> Plan:
         job.providers,
         observer.encoder_fingerprint,
     )
-    refresh = False
-    if asking.refresh_days is not None:
-        live = {provider.name for provider in job.providers if is_live(provider)}
-        with Recordings(job.store / RECORDINGS) as book:
-            refresh = any(
-                age_days(one.asked_at) >= asking.refresh_days
-                for one in book.asked()
-                if one.provider in live
+    plan = plan_build(job.store, identity, recurate_only=asking.recurate_only)
+    if asking.refresh_days is None or not _is_outdated(job, plan, asking.refresh_days):
+        return plan
+    return plan_build(job.store, identity, refresh=True, recurate_only=asking.recurate_only)
+
+
+def _is_outdated(job: Job, plan: Plan, days: float) -> bool:
+    """Return whether a question of the posts in a finished store is to be asked again.
+
+    Answers to questions that nobody asks any more stay in the recordings, and get no younger.
+    """
+    live = [one for one in job.providers if is_live(one) and job.asking.asks(one)]
+    names = {provider.name for provider in live}
+    with Recordings(job.store / RECORDINGS) as book:
+        recorded = (one for one in book.asked() if one.provider in names)
+        old = {one.key for one in recorded if age_days(one.asked_at) >= days}
+    if not old or plan.earlier is None:
+        return False
+    k = job.settings.ask.hits_per_query
+    try:
+        with ParquetReader(job.store, features=False) as earlier:
+            return any(
+                provider.accepts(query) and query_key(provider, query, k) in old
+                for example_id in earlier.example_ids()
+                for query in make_queries(earlier.read(example_id).observation)
+                for provider in live
             )
-    return plan_build(job.store, identity, refresh=refresh, recurate_only=asking.recurate_only)
+    except StoreDamaged:
+        # What was asked cannot be read: all of it is asked again that is old.
+        return True
 
 
 def _features(

@@ -179,7 +179,7 @@ def _questions(
     regions = 0 if observe.detector == "none" else observe.max_regions
     questions = estimate(
         posts,
-        Seeing(observations, job.dataset.photos, regions),
+        Seeing(observations, job.dataset.photos, regions, bool(job.observer.encoder_fingerprint)),
         job.providers,
         book,
         ask.hits_per_query,

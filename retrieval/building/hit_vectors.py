@@ -109,7 +109,9 @@ class HitVectors:
             try:
                 pixels.append(decode_image(self._book.media(media_key).data).pixels)
                 keys.append(key)
-            except PhotoProblem:
+            except PhotoProblem as problem:
+                if problem.unavailable:
+                    raise
                 # Curation drops the hit and says why.
                 broken.append(Recording(key, _ENCODER, "", "", _NO_VECTOR))
         if broken:

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 from pydantic import JsonValue
 
+from cache.errors import InputError
 from cache.keys import canonical_json, fingerprint
 from cache.manifest import differing_keys
 from retrieval.curation.curate import CURATION_VERSION
@@ -52,6 +53,9 @@ def store_identity(
     ``fingerprints`` and ``shard_size`` decide whether two stores are the same; ``settings``,
     ``providers`` and ``code_version`` tell people; ``encoder`` tells whether vectors of two stores
     can be compared. No fingerprint but the data set's knows an annotation.
+
+    Raises:
+        InputError: a photo of the data set is not to be found.
     """
     groups = {
         name: getattr(settings, name).model_dump(mode="json", exclude=_PLACES.get(name))
@@ -85,7 +89,11 @@ def store_identity(
 
 
 def dataset_fingerprint(dataset: Dataset) -> str:
-    """Return what tells two data sets apart: posts, annotations, and which photos are there."""
+    """Return what tells two data sets apart: posts, annotations, and which photos are there.
+
+    Raises:
+        InputError: a photo of the data set is not to be found.
+    """
     return fingerprint([dataset.digest, _photo_sizes(dataset)])
 
 
@@ -141,17 +149,21 @@ def _deciding(identity: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     }
 
 
-def _photo_sizes(dataset: Dataset) -> dict[str, int | None]:
+def _photo_sizes(dataset: Dataset) -> dict[str, int]:
     """Return the size of each photo's file: photos that come, go or change are noticed at once.
 
     Reading them all to be sure would take longer than everything else a second build does.
     """
-    sizes: dict[str, int | None] = {}
+    sizes: dict[str, int] = {}
     for example_id, path in dataset.photos.items():
         try:
             sizes[example_id] = path.stat().st_size
-        except OSError:
-            sizes[example_id] = None
+        except OSError as error:
+            # Without its size the store would be one of another data set once the file is back.
+            raise InputError(
+                f"cannot look at {path}: {error.strerror or error}. It was there when the data "
+                "set was read: bring its folder back, and build again."
+            ) from error
     return sizes
 
 

@@ -65,6 +65,8 @@ class ImageHashes:
             try:
                 self._known[key] = image_hash(decode_image(self._images(key).data).pixels)
             except PhotoProblem as problem:
+                if problem.unavailable:
+                    raise
                 self._known[key] = problem.reason
         known = self._known[key]
         if isinstance(known, str):

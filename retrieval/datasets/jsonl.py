@@ -89,7 +89,7 @@ def read_jsonl(root: Path, task: Literal["mner", "mre"], limit: int | None) -> R
         if path is None:
             reading.problems.add("a split without a file", split)
             continue
-        reading.found += islice(_read_file(path, split, task, reading), limit)
+        reading.found += _read_file(path, split, task, reading, limit)
     if not reading.found:
         raise InputError(
             f"{root} holds no post for task {task}: looked for train.jsonl, dev.jsonl and "
@@ -98,10 +98,11 @@ def read_jsonl(root: Path, task: Literal["mner", "mre"], limit: int | None) -> R
     return reading
 
 
-def _read_file(path: Path, split: str, task: str, reading: Reading) -> Iterator[Found]:
-    for line in read_lines(path):
-        if not line.text.strip():
-            continue
+def _read_file(
+    path: Path, split: str, task: str, reading: Reading, limit: int | None
+) -> Iterator[Found]:
+    lines = (line for line in read_lines(path) if line.text.strip())
+    for line in islice(lines, limit):
         post = parse_post(line, task)
         name = _photo_name(post, line, reading)
         if num_blank := sum(not word.strip() for word in post.tokens):

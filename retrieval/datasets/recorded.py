@@ -133,15 +133,26 @@ def _context_files(path: Path) -> Iterator[Iterable[Line]]:
 
 def _zip_files(path: Path) -> Iterator[Iterable[Line]]:
     with _zip_errors(path), zipfile.ZipFile(path) as archive:
-        by_stem = {
-            info.filename.rpartition("/")[2].removesuffix(".txt"): info
-            for info in archive.infolist()
-            if info.filename.endswith(".txt")
-        }
-        wanted = [by_stem[stem] for stem in _SPLIT_STEMS if stem in by_stem]
+        wanted = _members(path, archive)
         _check_sizes(path, wanted)
         for info in wanted:
             yield _member_lines(path, archive, info)
+
+
+def _members(path: Path, archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """Return the files of the splits, in whatever folder of the archive they lie."""
+    by_name: dict[str, zipfile.ZipInfo] = {}
+    names = [f"{stem}.txt" for stem in _SPLIT_STEMS]
+    for info in archive.infolist():
+        name = info.filename.rpartition("/")[2]
+        if name in names and name in by_name:
+            raise InputError(
+                f"{path} holds {name} twice, as {by_name[name].filename} and {info.filename}, and "
+                "either may be meant. Take one of them out, or unpack the right one and set path "
+                "to its folder."
+            )
+        by_name[name] = info
+    return [by_name[name] for name in names if name in by_name]
 
 
 def _member_lines(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[Line]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
@@ -11,14 +12,15 @@ from PIL import Image
 
 from cache.feature_keys import Array
 from cache.records import Media, StoredExample
+from retrieval.sight.lots import in_lots
 from retrieval.sight.photos import decode_image
 
 if TYPE_CHECKING:
     from retrieval.sight.stages import Look
 
 VISUAL_VERSION: Final = 1
-# Decoded photos in memory at a time.
-_MOST_PHOTOS: Final = 32
+# Photos and regions that are looked at together; fewer where they are large.
+_MOST_VIEWS: Final = 256
 
 
 class Tower(Protocol):
@@ -61,13 +63,14 @@ def look_at_photos(
     views = Views()
     wanted = _by_photo(grids, pyramids)
     every = sorted(wanted)
-    for start in range(0, len(every), _MOST_PHOTOS):
-        keys = every[start : start + _MOST_PHOTOS]
-        pixels = {key: decode_image(photo(key).data).pixels for key in keys}
-        images = [view for key in keys for view in _views(pixels[key], wanted[key].pyramids)]
-        looks = iter(tower.look(images))
-        for key in keys:
-            _take(views, wanted[key], looks)
+    images = (
+        view
+        for key in every
+        for view in _views(decode_image(photo(key).data).pixels, wanted[key].pyramids)
+    )
+    looks = chain.from_iterable(map(tower.look, in_lots(images, lambda one: one, _MOST_VIEWS)))
+    for key in every:
+        _take(views, wanted[key], looks)
     return views
 
 

@@ -98,8 +98,8 @@ def build_kb(
                     told = _by_name_and_share(bar)
                     manifest = finish(work, embedder.encoder_fingerprint, exact_up_to, told)
             except InputError:
-                # Whoever repairs the input has another one.
-                work.remove()
+                if not _is_of_use(work):
+                    work.remove()
                 raise
             _replace(work, out)
             return _report(work, out, manifest)
@@ -136,6 +136,16 @@ def _grow(work: Work, sources: Sequence[NamedSource], embedder: Embedder, progre
         with _bar(progress, work.state.documents, "doc", "kb: embed") as bar:
             bar.update(work.state.embedded)
             embed_documents(work, sources, embedder, lambda num: _update(bar, num))
+
+
+def _is_of_use(work: Work) -> bool:
+    """Return whether the same command can go on with what was done, once what failed is mended.
+
+    It cannot where the sources are no good: whoever repairs them has other ones.
+    """
+    if work.state.stage == "finish":
+        return (work.folder / ROWS).stat().st_size > 0
+    return work.state.stage == "embed"
 
 
 def _check_documents(work: Work, sources: Sequence[NamedSource]) -> None:

@@ -99,13 +99,18 @@ def checked_document(
     texts = {name: _text(value, name) for name in ("title", "text", "url", "image")}
     if len(texts["text"]) > LONGEST_TEXT:
         log.add(line, "text cut", f"text cut to its first {LONGEST_TEXT:,} characters")
+    if len(texts["title"]) > LONGEST_FIELD:
+        log.add(line, "title cut", f"title cut to its first {LONGEST_FIELD:,} characters")
+    if len(texts["url"]) > LONGEST_FIELD:
+        log.add(line, "url left out", f"the url has more than {LONGEST_FIELD:,} characters")
+        texts["url"] = ""
     document = RawDocument(
         folder,
         line,
         document_id,
         texts["title"][:LONGEST_FIELD],
         texts["text"][:LONGEST_TEXT].rstrip(),
-        texts["url"] if len(texts["url"]) <= LONGEST_FIELD else "",
+        texts["url"],
         texts["image"] or None,
     )
     if not (document.title or document.text or document.image):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 import xxhash
@@ -20,17 +21,29 @@ from retrieval.kb.rows import ROW, Flag
 from retrieval.kb.sorting import sorted_documents
 from retrieval.kb.sources import NamedSource
 from retrieval.kb.work import Work
+from retrieval.sight.lots import in_lots
 from retrieval.sight.photos import Photo, PhotoProblem
 
 TEXTS: Final = "texts.f16"
 IMAGES: Final = "images.f16"
 ROWS: Final = "rows.bin"
-_CHUNK: Final = 64  # documents in memory at a time, with their decoded images
-_AHEAD: Final = 2  # chunks whose images are loaded while one is embedded
+_CHUNK: Final = 64  # documents that are embedded together; fewer where their images are large
+_DECODERS: Final = 2  # threads that decode images; they are so many ahead of their chunk
 # A killed build loses no more than this, and sealing takes a few hundredths of a second.
 _SEAL_EVERY_S: Final = 20.0
 
-_Loaded = tuple[RawDocument, int, "Future[Photo | PhotoProblem | None]"]
+
+class _Loaded(NamedTuple):
+    """A document, the byte where it ends, and its image, or the reason why there is none."""
+
+    document: RawDocument
+    offset: int
+    image: Photo | PhotoProblem | None
+
+    @property
+    def pixels(self) -> Image.Image | None:
+        """Its decoded image, None without one."""
+        return self.image.pixels if isinstance(self.image, Photo) else None
 
 
 class Embedder(Protocol):
@@ -66,13 +79,17 @@ def embed_documents(
     """
     state = work.state
     sealed = time.monotonic()
-    with ThreadPoolExecutor(max_workers=2) as loaders:
-        for chunk in _loaded(work, sources, loaders):
+    with ThreadPoolExecutor(_DECODERS) as loaders, ThreadPoolExecutor(1) as ahead:
+        loaded = _loaded(work, sources, loaders)
+        chunks = in_lots(loaded, lambda one: one.pixels, _CHUNK)
+        pending = ahead.submit(next, chunks, None)
+        while (chunk := pending.result()) is not None:
+            pending = ahead.submit(next, chunks, None)
             kept: list[tuple[RawDocument, Photo | None]] = []
             for document, _, image in chunk:
-                kept += _usable(work, document, image.result())
+                kept += _usable(work, document, image)
             dimension = _embed_chunk(work, kept, embedder)
-            embedded, offset = state.embedded + len(chunk), chunk[-1][1]
+            embedded, offset = state.embedded + len(chunk), chunk[-1].offset
             told(len(chunk))
             # The state is that of the files only once both are sealed.
             state.embedded, state.offset = embedded, offset
@@ -86,26 +103,22 @@ def embed_documents(
 
 def _loaded(
     work: Work, sources: Sequence[NamedSource], loaders: ThreadPoolExecutor
-) -> Iterator[list[_Loaded]]:
-    """Yield chunks of documents, with the byte where each ends; images are loaded ahead."""
-    documents = sorted_documents(work, sources, work.state.offset)
-    waiting: list[list[_Loaded]] = []
-    while True:
-        chunk = [
-            (document, offset, loaders.submit(_image, document))
-            for document, offset in islice(documents, _CHUNK)
-        ]
-        if chunk:
-            waiting.append(chunk)
-        if len(waiting) > _AHEAD or (waiting and not chunk):
-            yield waiting.pop(0)
-        elif not waiting:
-            return
+) -> Iterator[_Loaded]:
+    """Yield the documents that are left; the images of a few are loaded ahead."""
+    jobs = (
+        (document, offset, None if document.image is None else loaders.submit(_image, document))
+        for document, offset in sorted_documents(work, sources, work.state.offset)
+    )
+    pending: deque[tuple[RawDocument, int, Future[Photo | PhotoProblem] | None]]
+    pending = deque(islice(jobs, _DECODERS))
+    while pending:
+        document, offset, image = pending.popleft()
+        loaded = _Loaded(document, offset, None if image is None else image.result())
+        pending.extend(islice(jobs, 1))
+        yield loaded
 
 
-def _image(document: RawDocument) -> Photo | PhotoProblem | None:
-    if document.image is None:
-        return None
+def _image(document: RawDocument) -> Photo | PhotoProblem:
     try:
         return load_document_image(document)
     except PhotoProblem as problem:

@@ -11,12 +11,14 @@ from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from retrieval.kb.documents import RawDocument, Source, load_document_image
 from retrieval.kb.embedding import Embedder
 from retrieval.kb.nearest import EXACT_UP_TO
 from retrieval.kb.problems import ProblemLog
 from retrieval.kb.sources import open_sources
+from retrieval.sight import lots
 from retrieval.sight.photos import Photo, PhotoProblem
 
 _Item = TypeVar("_Item")
@@ -121,19 +123,24 @@ def _embedded(documents: Sequence[RawDocument], embedder: Embedder) -> tuple[flo
     """Return seconds, bytes of vectors and bytes of images of a document."""
     passages = [one.passage for one in documents if one.passage]
     started = time.perf_counter()
-    photos = [photo for one in documents if (photo := _photo(one)) is not None]
+    images: list[Image.Image] = []
+    num_images = image_bytes = pixels = 0
+    for photo in filter(None, map(_photo, documents)):
+        num_images += 1
+        image_bytes += len(photo.media.data)
+        if pixels < lots.PIXELS_TOGETHER:
+            images.append(photo.pixels)
+            pixels += lots.num_pixels(photo.pixels)
     loading = (time.perf_counter() - started) / len(documents)
-    images = [photo.pixels for photo in photos]
     seconds = loading
     num_bytes = 0.0
     for num, (each, dim) in (
         (len(passages), _timed(passages, embedder.embed_texts)),
-        (len(images), _timed(images, embedder.embed_images)),
+        (num_images, _timed(images, embedder.embed_images)),
     ):
         seconds += each * num / len(documents)
         num_bytes += 2 * dim * num / len(documents)
-    of_images = sum(len(photo.media.data) for photo in photos) / len(documents)
-    return seconds, num_bytes, of_images
+    return seconds, num_bytes, image_bytes / len(documents)
 
 
 def _timed(

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
 from cache.records import Post
+from retrieval.building.cases import Unfinished
 from retrieval.building.stopwatch import Stopwatch
+from retrieval.sight.lots import PIXELS_TOGETHER, num_pixels
 from retrieval.sight.photos import Needs, Photo, PhotoProblem, decode_image, load_photo
 
-# More decoded photos at a time would only take memory: these are 192 MB.
-_MOST_PIXELS: Final = 64_000_000
 # Threads that decode: one is ahead of any CPU, a GPU eats what many decode.
 _MOST_DECODERS: Final = 8
 
@@ -35,6 +35,7 @@ class Lot(NamedTuple):
         photos: of each post; None without a usable one.
         statuses: ``photo_status`` of each post's observation.
         problems: unusable photos by reason.
+        unfinished: posts beside these whose photos nobody could look at.
         ends_batch: whether these are the last posts of their batch.
     """
 
@@ -42,6 +43,7 @@ class Lot(NamedTuple):
     photos: list[Photo | None]
     statuses: list[str]
     problems: Counter[str]
+    unfinished: list[Unfinished]
     ends_batch: bool
 
 
@@ -82,8 +84,8 @@ class PhotoLoader:
     ) -> Generator[Lot | None]:
         """Yield the posts of all ``batches`` in order, with their photos; end early on ``stop``.
 
-        A lot ends with its batch, or once it has `_MOST_PIXELS` decoded pixels. As many photos
-        beyond it may have been decoded as there are threads.
+        A lot ends with its batch, or once it has `PIXELS_TOGETHER` decoded pixels. As many
+        photos beyond it may have been decoded as there are threads.
         """
         needs = self._needs()
         with ThreadPoolExecutor(self._decoders, "decode") as pool:
@@ -96,22 +98,22 @@ class PhotoLoader:
                     self._watch.add("decode", time.perf_counter() - start)
                     if stop.is_set():
                         return
-                    num_left -= len(lot.posts)
+                    num_left -= len(lot.posts) + len(lot.unfinished)
                     yield lot._replace(ends_batch=not num_left)
                     del lot
 
     def _loaded(
         self, batch: Sequence[Post], needs: Needs | None, pool: ThreadPoolExecutor
-    ) -> Iterator[_Loaded]:
+    ) -> Iterator[_Loaded | Unfinished]:
         """Yield the photo of each post, a few of them decoded ahead."""
         jobs = (pool.submit(self._photo, post, needs) for post in batch)
-        pending: deque[Future[_Loaded]] = deque(islice(jobs, self._decoders))
+        pending: deque[Future[_Loaded | Unfinished]] = deque(islice(jobs, self._decoders))
         while pending:
             loaded = pending.popleft().result()
             pending.extend(islice(jobs, 1))
             yield loaded
 
-    def _photo(self, post: Post, needs: Needs | None) -> _Loaded:
+    def _photo(self, post: Post, needs: Needs | None) -> _Loaded | Unfinished:
         source = self._sources.get(post.example_id)
         if source is None:
             return (
@@ -124,20 +126,27 @@ class PhotoLoader:
                 return _Loaded(decode_image(source, needs), "ok")
             return _Loaded(load_photo(source, needs), "ok")
         except PhotoProblem as problem:
+            if problem.unavailable:
+                # It was there when the data set was read: "could not look" is no "has none".
+                reason = f"photo {post.photo_name}: {problem} Then build again."
+                _log.warning("post %s waits for its photo: %s", post.example_id, problem)
+                return Unfinished(post.example_id, reason, unavailable=False)
             _log.warning("post %s goes on without its photo: %s", post.example_id, problem)
-            status = "missing" if problem.reason == "missing" else "unreadable"
-            return _Loaded(None, status, problem.reason)
+            return _Loaded(None, "unreadable", problem.reason)
 
 
-def _lot(loaded: Iterator[tuple[Post, _Loaded]], stop: threading.Event) -> Lot:
+def _lot(loaded: Iterator[tuple[Post, _Loaded | Unfinished]], stop: threading.Event) -> Lot:
     """Return the next posts, until they have enough pixels or there are no more."""
-    lot, pixels = Lot([], [], [], Counter(), False), 0
-    for post, (photo, status, problem) in loaded:
-        lot.posts.append(post)
-        lot.photos.append(photo)
-        lot.statuses.append(status)
-        lot.problems.update([problem] if problem else [])
-        pixels += 0 if photo is None else photo.pixels.width * photo.pixels.height
-        if pixels >= _MOST_PIXELS or stop.is_set():
+    lot, pixels = Lot([], [], [], Counter(), [], False), 0
+    for post, one in loaded:
+        if isinstance(one, Unfinished):
+            lot.unfinished.append(one)
+        else:
+            lot.posts.append(post)
+            lot.photos.append(one.photo)
+            lot.statuses.append(one.status)
+            lot.problems.update([one.problem] if one.problem else [])
+            pixels += 0 if one.photo is None else num_pixels(one.photo.pixels)
+        if pixels >= PIXELS_TOGETHER or stop.is_set():
             break
     return lot

@@ -60,7 +60,7 @@ class PostObserver(EvidenceEncoder, Protocol):
 
 
 class Looked(NamedTuple):
-    """What was seen in a batch of posts, in their order, and their unusable photos by reason."""
+    """What was seen in a batch of posts, in some order, and their unusable photos by reason."""
 
     found: list[Seen | Unfinished]
     photo_problems: Counter[str]
@@ -125,7 +125,9 @@ class LocalEyes:
             pending = ahead.submit(next, lots, None)
             while (lot := pending.result()) is not None:
                 pending = ahead.submit(next, lots, None)
-                looked.found.extend(self._observe_timed(lot))
+                looked.found.extend(lot.unfinished)
+                if lot.posts:
+                    looked.found.extend(self._observe_timed(lot))
                 looked.photo_problems.update(lot.problems)
                 if lot.ends_batch:
                     yield looked

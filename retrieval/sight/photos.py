@@ -46,6 +46,8 @@ _UPRIGHT: Final = {
 _ON_ITS_SIDE: Final = frozenset({5, 6, 7, 8})
 # What a JPEG decoder can leave out: all but one in so many pixels of each row and column.
 _JPEG_SCALES: Final = (8, 4, 2)
+# Reasons why nobody knows what a photo's bytes are.
+_UNAVAILABLE: Final = frozenset({"missing", "unreadable", "no memory"})
 # Photos are scaled to what is needed where that is less than this part of their sides.
 _WORTHWHILE: Final = 0.8
 
@@ -91,12 +93,17 @@ class PhotoProblem(InputError):
 
     Attributes:
         reason: one of ``missing``, ``empty``, ``not a file``, ``unreadable``, ``too many bytes``,
-            ``not an image``, ``too many pixels``, ``damaged``; for counting.
+            ``no memory``, ``not an image``, ``too many pixels``, ``damaged``; for counting.
     """
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+    @property
+    def unavailable(self) -> bool:
+        """Whether nothing is known of the photo itself: another time it may be of use."""
+        return self.reason in _UNAVAILABLE
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,6 +156,8 @@ def read_photo(path: Path) -> bytes:
             raise PhotoProblem("not a file", f"{path} is no ordinary file. Replace it by one.")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             data = file.read(MAX_BYTES + 1)
+    except MemoryError as error:
+        raise _no_memory(str(path)) from error
     except OSError as error:
         raise _unreadable(path, error) from error
     finally:
@@ -163,6 +172,12 @@ def read_photo(path: Path) -> bytes:
 def _unreadable(path: Path, error: Exception) -> PhotoProblem:
     return PhotoProblem(
         "unreadable", f"cannot read {path}: {error}. Check the file and its permissions."
+    )
+
+
+def _no_memory(name: str) -> PhotoProblem:
+    return PhotoProblem(
+        "no memory", f"there was no memory for {name}. Free some, or scale it down."
     )
 
 
@@ -188,8 +203,10 @@ def _decode(data: bytes, name: str, needs: Needs | None) -> Photo:
         raise
     except Image.DecompressionBombError as error:
         raise PhotoProblem("too many pixels", f"{name}: {error}. Scale it down.") from error
-    # Decoders of hostile bytes fail in many ways (OSError, struct.error, IndexError, zlib.error,
-    # MemoryError ...); all of them mean the same to the caller, and none is swallowed.
+    except MemoryError as error:
+        raise _no_memory(name) from error
+    # Decoders of hostile bytes fail in many ways (OSError, struct.error, IndexError, zlib.error
+    # ...); all of them mean the same to the caller, and none is swallowed.
     except Exception as error:
         raise PhotoProblem(
             "damaged",
