@@ -28,7 +28,7 @@ _LEFT_OUT: Final = {
 }
 _ORIGINS: Final = {
     "joined": "it is not the store that its settings describe: it was joined with a data set that "
-    "has other posts or annotations, see `joined.posts_left_out`",
+    "has other posts, annotations or photos, see `joined.posts_left_out`",
     "merged": "it was merged from stores of different settings, see `merged.stores`: what one "
     "found, another may never have looked for",
     "migrated_from": "it was written by an older schema: what that did not know is empty",

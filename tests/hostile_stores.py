@@ -646,6 +646,9 @@ def _values() -> Iterator[Hostile]:
         yield value("evidence", score, infinite, score)
     for place in (-2, 7, 2**31 - 1):
         yield value("evidence", "region_index", place, "region_index")
+    for rank in (-1, -(2**31)):
+        yield value("evidence", "rank", rank, "rank makes no sense")
+        yield value("evidence", "hit_rank", rank, "hit_rank makes no sense")
     yield value("evidence", "level", "root", "level")
     yield value("evidence", "modality", "video", "modality")
     yield value("evidence", "example_id", "nobody", "is of no post")

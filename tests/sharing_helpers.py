@@ -95,6 +95,13 @@ class _Handler(SimpleHTTPRequestHandler):
             return
         data = path.read_bytes()
         start = int(asked.removeprefix("bytes=").rstrip("-"))
+        if start >= len(data):
+            # RFC 9110, 15.5.17: nothing of the file is in that range.
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(data)}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         self.send_response(206)
         self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
         self.send_header("Content-Length", str(len(data) - start))

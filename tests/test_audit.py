@@ -23,6 +23,7 @@ from cache import (
     StoredExample,
     StoreWriter,
 )
+from cache.operations.withhold import withhold_store
 from cache.records import Dropped, Hit, Vector
 from pipelines.audit.features import buckets, fields_of, post_columns
 from pipelines.audit.models import Commonest, Linear, LookUp, paired_gain, split_folds
@@ -409,6 +410,17 @@ def test_what_splits_share_is_told_with_examples(tmp_path: Path) -> None:
     }  # fmt: skip
     assert report.photos_compared == 2
     assert report.leaks == []
+
+
+def test_photos_that_were_left_out_are_not_compared_and_all_else_is(tmp_path: Path) -> None:
+    whole = audit_store(shared_store(tmp_path / "store"))
+    withhold_store(tmp_path / "store", tmp_path / "copy", kinds=["images"])
+    copy = audit_store(tmp_path / "copy")
+
+    assert copy.photos_compared == 0
+    assert copy.findings == whole.findings
+    looks = "a photo that looks the same"
+    assert copy.overlaps == tuple(one for one in whole.overlaps if one.what != looks)
 
 
 def test_the_command_fails_on_a_leak_and_names_it(

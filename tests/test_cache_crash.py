@@ -253,6 +253,24 @@ def test_segments_that_lost_their_end_are_set_aside_and_others_stay(
     assert list(folder.iterdir()) == [kept]
 
 
+@pytest.mark.parametrize("kind", ["pipe", "link"])
+def test_a_segment_that_is_no_file_stops_a_build_and_stays_where_it_is(
+    tmp_path: Path, kind: str
+) -> None:
+    folder = tmp_path / "recordings"
+    Recordings(folder).put_segment([Recording("1", "kb", "{}", "2026-01-01", b"answer")])
+    (path,) = folder.iterdir()
+    path.rename(tmp_path / path.name)
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(tmp_path / path.name)
+    # Set aside, its answers would be asked for again, and paid for.
+    with pytest.raises(StoreDamaged, match="not a regular file"):
+        set_aside_cut(folder, tmp_path / "local")
+    assert list(folder.iterdir()) == [path]
+
+
 @contextmanager
 def full_disk(room: int) -> Iterator[None]:
     """Let no file grow beyond ``room`` bytes, as a full disk would not."""

@@ -313,6 +313,9 @@ NONSENSE = [
     ("evidence", lambda rows: rows[0].update(region_index=2**30), "region_index 1073741824"),
     ("evidence", lambda rows: rows[0].update(region_index=2), "region_index 2 .*2 regions"),
     ("evidence", lambda rows: rows[0].update(region_index=-2), "region_index.*-2"),
+    ("evidence", lambda rows: rows[0].update(rank=-1), "rank makes no sense: -1"),
+    ("evidence", lambda rows: rows[0].update(hit_rank=-7), "hit_rank makes no sense: -7"),
+    ("dropped", lambda rows: rows[-1].update(hit_rank=-1), "hit_rank makes no sense: -1"),
     ("dropped", lambda rows: rows[-1].update(region_index=2), "region_index 2 .*2 regions"),
     ("dropped", lambda rows: rows[-1].update(provider_score=INFINITE), "provider_score.*inf"),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -87,6 +88,29 @@ def test_a_file_that_does_not_fit_its_ticket_is_made_again_before_it_is_read(
         assert read_all(reader) == expected()
     assert derived(store).stat().st_ino != before
     assert not derived(store).is_symlink()
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "deep"])
+def test_a_ticket_that_is_a_trap_is_not_followed_and_the_file_is_made_again(
+    store: Path, kind: str
+) -> None:
+    open_store(store).close()
+    path = derived(store)
+    ticket = path.with_name(f"{path.name}.json")
+    if kind == "link":
+        # What it leads to fits, and could be anybody's file.
+        ticket.rename(store.parent / "elsewhere")
+        ticket.symlink_to(store.parent / "elsewhere")
+    elif kind == "pipe":
+        ticket.unlink()
+        os.mkfifo(ticket)
+    else:
+        ticket.write_text("[" * 1000)
+    before = path.stat().st_ino
+    with open_store(store) as reader:
+        assert read_all(reader) == expected()
+    assert derived(store).stat().st_ino != before
+    assert stat.S_ISREG(ticket.lstat().st_mode)
 
 
 def values_in(form: Form, path: Path, values: Sequence[bytes], note: object = "note") -> Path:

@@ -15,7 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from merge_helpers import NAMES, Change, build_part, found_at, name_of
 
-from cache import Dropped, Recording, Recordings, StoreDamaged, StoredExample, StoreWriter
+from cache import (
+    Dropped,
+    Recording,
+    Recordings,
+    StoreDamaged,
+    StoredExample,
+    StoreWriter,
+    read_manifest,
+)
 from cache.operations.diff import Aspect, StoreDiff, diff_stores
 from cache.operations.diff_hits import HitChange
 from cache.operations.withhold import withhold_store
@@ -240,6 +248,24 @@ def test_what_was_left_out_is_no_change_of_posts(tmp_path: Path, whole: Path) ->
     assert diff.stated["withheld"] == ([], ["images", "posts"])
     assert not diff.aspects
     assert not diff.equal
+
+
+def test_texts_that_were_left_out_are_no_change_of_the_hits_that_say_them(
+    tmp_path: Path, whole: Path
+) -> None:
+    providers = read_manifest(whole).summary["providers"]
+    assert isinstance(providers, dict)
+    withhold_store(whole, tmp_path / "bare", kinds=[], texts_of=[*providers])
+    diff = diff_stores(whole, tmp_path / "bare")
+    assert diff.stated["withheld"] == ([], ["texts"])
+    assert (diff.aspects, diff.hits, diff.posts) == ({}, {}, [])
+
+    # What did change is told as in whole stores, and nothing beside it.
+    build_part(tmp_path / "rescored", change=rescored)
+    told = diff_stores(whole, tmp_path / "rescored")
+    bare = diff_stores(tmp_path / "bare", tmp_path / "rescored")
+    assert (bare.aspects, bare.hits, bare.posts) == (told.aspects, told.hits, told.posts)
+    assert bare.posts
 
 
 def test_contents_that_only_one_store_needs_are_counted(tmp_path: Path) -> None:

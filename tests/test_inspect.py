@@ -31,6 +31,7 @@ from cache import (
     content_key,
     open_store,
 )
+from cache.operations.withhold import withhold_store
 from pipelines.page.markup import element, is_web_url, quoted
 from pipelines.page.page import POLICY, flatten, render_page, write_page
 from pipelines.page.sentence import Hues, sentence
@@ -248,6 +249,18 @@ def test_images_that_the_store_does_not_hold_are_named_without_its_path(tmp_path
         page = render_page([(stored, dropped)], store.manifest, store.media)
     assert "photo cannot be shown: not kept in the store" in Seen(page).text
     assert ("span", "title", "not kept in the store") in Seen(page).attributes
+    assert str(tmp_path) not in page
+
+
+def test_images_that_their_owner_left_out_are_said_to_be(tmp_path: Path) -> None:
+    make_store(tmp_path / "store").close()
+    withhold_store(tmp_path / "store", tmp_path / "copy", kinds=["images"])
+    with open_store(tmp_path / "copy", reader="parquet") as store:
+        write_page(store, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    seen = Seen(page)
+    assert seen.text.count("photo cannot be shown: left out by the store's owner") == 2
+    assert seen.attributes.count(("span", "title", "left out by the store's owner")) == 12
     assert str(tmp_path) not in page
 
 

@@ -312,6 +312,25 @@ def test_other_annotations_are_taken_and_the_store_no_longer_passes_for_the_orig
     }
 
 
+def test_other_annotations_are_not_forgotten_while_images_are_still_left_out(
+    tmp_path: Path,
+) -> None:
+    def change(lines: Lines) -> None:
+        lines[0]["entities"] = [{"start": 0, "end": 2, "type": "LOC"}]
+        (tmp_path / "theirs" / "photos" / "photo3.png").unlink()
+
+    report = joined(tmp_path, change)
+    mark = {"original": read_manifest(tmp_path / "whole").fingerprint, "posts_left_out": 0}
+    assert report.manifest.withheld == ("images",)
+    assert report.manifest.identity["joined"] == mark
+    # The right data set brings the photo, but its annotations come too late.
+    later = join_dataset(tmp_path / "joined", tmp_path / "later", dataset_in(tmp_path / "data"))
+    assert (later.restored, later.same_dataset, later.manifest.withheld) == (False, True, ())
+    assert later.manifest.identity["joined"] == mark
+    with open_store(tmp_path / "later", reader="parquet") as store:
+        assert [one.label for one in store.read("p0").example.entities or ()] == ["LOC"]
+
+
 def test_no_build_goes_on_with_a_store_that_lacks_posts(tmp_path: Path) -> None:
     dataset = dataset_in(tmp_path / "data")
     build(tmp_path / "whole", dataset)

@@ -32,6 +32,7 @@ from cache import (
 )
 from cache.files import write_atomically as write
 from cache.manifest import SEVERAL_REFERENCES
+from cache.operations import merge as merging
 from cache.operations import rewrite as rewriting
 from cache.operations.merge import merge_stores
 from cache.operations.merge_conflicts import Prefer
@@ -493,6 +494,37 @@ def test_a_merge_that_was_killed_is_run_again_to_the_same_bytes(
     assert moment > 5
 
     assert files_of(tmp_path / "out") == files_of(whole)
+
+
+def test_recordings_of_an_abandoned_merge_are_not_those_of_the_next_one(
+    tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ab":
+        build_part(tmp_path / name)
+        with Recordings(tmp_path / name / "recordings") as book:
+            book.put_segment([Recording(name, "kb", "{}", "2026-11-02", b"")])
+
+    def killed(*_: object) -> None:
+        raise StoreError("no room")
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(merging, "carry_features", killed)
+        with pytest.raises(StoreError, match="no room"):
+            merge_stores(out, [tmp_path / "a"])
+    before = files_of(out)
+    assert [name for name in before if name.startswith("recordings/")]
+
+    with pytest.raises(
+        InputError, match=r"recordings/answers-\w+\.parquet.* of none of the stores"
+    ):
+        merge_stores(out, [whole, tmp_path / "b"])
+    # A copy without posts has none at all, for their questions quote the posts.
+    with pytest.raises(InputError, match="of none of the stores"):
+        withhold_store(tmp_path / "a", out)
+    assert files_of(out) == before
+
+    assert merge_stores(out, [tmp_path / "b", tmp_path / "a"]).num_answers == 2
 
 
 def test_a_folder_that_holds_a_store_is_not_written_over(tmp_path: Path, whole: Path) -> None:

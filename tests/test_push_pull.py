@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -30,6 +31,7 @@ from cache import (
     verify_store,
 )
 from cache.manifest import write_manifest
+from cache.operations.withhold import withhold_store
 from cache.writing.lock import WriterLock
 from pipelines.cli import main
 from pipelines.sharing.files import listing, local_recordings
@@ -153,6 +155,23 @@ def test_a_pull_goes_on_inside_a_file(store: Path, tmp_path: Path, ranges: bool)
         done = pull(web.url, back, PullOptions(recordings=False))
         assert web.ranges == [f"bytes={len(half)}-"]
     assert done.sent_bytes == done.store_bytes - len(half)
+    assert shown(back) == read_manifest(store)
+    assert not part.exists()
+
+
+@pytest.mark.parametrize("ranges", [False, True])
+def test_a_pull_that_was_killed_at_the_end_of_a_file_asks_for_no_more_of_it(
+    store: Path, tmp_path: Path, ranges: bool
+) -> None:
+    back = tmp_path / "back"
+    file = read_manifest(store).shards[0].files["media"]
+    part = (back / file.path).with_name(f".tmp-pull-{Path(file.path).name}")
+    part.parent.mkdir(parents=True)
+    part.write_bytes((store / file.path).read_bytes())
+    with WebFolder(store, ranges=ranges) as web:
+        done = pull(web.url, back, PullOptions(recordings=False))
+        assert web.ranges == []
+    assert done.sent_bytes == done.store_bytes - file.size_bytes
     assert shown(back) == read_manifest(store)
     assert not part.exists()
 
@@ -289,6 +308,23 @@ def test_a_damaged_store_is_not_shown_to_others(store: Path, url: str, tmp_path:
         pull(url, tmp_path / "back", PULL)
     file.write_bytes(data[:-1])
     with pytest.raises(StoreDamaged, match=file.name):
+        push(store, url, PUSH)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "folder"])
+def test_only_files_of_the_store_itself_are_pushed(
+    store: Path, url: str, tmp_path: Path, kind: str
+) -> None:
+    path = next((store / "recordings").iterdir())
+    if kind == "pipe":
+        path.unlink()
+        os.mkfifo(path)
+    else:
+        linked = path if kind == "link" else path.parent
+        linked.rename(tmp_path / "elsewhere")
+        linked.symlink_to(tmp_path / "elsewhere")
+    said = "is a symbolic link" if kind == "folder" else f"{path.name} is not a regular file"
+    with pytest.raises(StoreDamaged, match=said):
         push(store, url, PUSH)
 
 
@@ -430,6 +466,45 @@ def test_an_evidence_only_push_takes_neither_posts_nor_images_nor_recordings(
     less = ["--evidence-only", "--leave-out-texts-of", "kb", "--replace"]
     assert main(["push", str(store), str(place), *less]) == 0
     assert read_manifest(place).withheld == ("images", "posts", "texts")
+
+
+def test_recordings_do_not_stay_where_posts_are_taken_back(
+    store: Path, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    push(store, url, PUSH)
+    retract = ["push", str(store), url, "--evidence-only", "--replace"]
+    assert main(retract) == 1
+    assert "recordings that quote posts" in capsys.readouterr().err
+    pull(url, tmp_path / "before", PULL)
+    assert read_manifest(tmp_path / "before") == read_manifest(store)
+
+    assert main([*retract, "--prune"]) == 0
+    pull(url, tmp_path / "after", PULL)
+    assert read_manifest(tmp_path / "after").withheld == ("images", "posts")
+    assert not list((tmp_path / "after").glob("recordings/*"))
+    assert main(retract) == 0
+
+
+def test_the_listing_for_the_web_names_no_recording_that_was_taken_back(
+    store: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "place"
+    push(store, str(place), PUSH)
+    assert main(["push", str(store), str(place), "--evidence-only", "--replace", "--prune"]) == 0
+    assert (place / "recordings.json").read_bytes() == listing([])
+    with WebFolder(place) as web:
+        pull(web.url, tmp_path / "back", PULL)
+    assert not list((tmp_path / "back").glob("recordings/*"))
+
+
+def test_recordings_of_a_store_without_its_posts_do_not_travel(
+    store: Path, url: str, tmp_path: Path
+) -> None:
+    withhold_store(store, tmp_path / "copy")
+    shutil.copytree(store / "recordings", tmp_path / "copy" / "recordings")
+    with pytest.raises(InputError, match="--no-recordings"):
+        push(tmp_path / "copy", url, PUSH)
+    push(tmp_path / "copy", url, PushOptions(recordings=False))
 
 
 def test_a_teammate_with_the_data_set_gets_the_whole_store_again(

@@ -17,6 +17,7 @@ from cache import (
     StoreDamaged,
     StoreError,
     StoreMismatch,
+    StoreOutdated,
     fingerprint,
     read_manifest,
 )
@@ -105,6 +106,25 @@ def test_another_schema_ends_before_anything_is_fetched(
     with pytest.raises(StoreMismatch, match=r"/manifest\.json has schema"):
         pull(server.url(), back, PULL)
     assert server.paths == ["/manifest.json"]
+
+
+def test_an_older_schema_elsewhere_is_a_matter_for_its_owner(
+    store: Path, server: HostileServer, back: Path, tmp_path: Path
+) -> None:
+    old = edited(store, lambda content: content.update(schema_version=2))
+    server.on("/manifest.json", whole(old))
+    way_out = "Ask its owner to migrate it and to push it again"
+    with pytest.raises(StoreOutdated, match=f"schema 2, but .* {way_out}") as caught:
+        pull(server.url(), back, PULL)
+    assert "ramie migrate http" not in str(caught.value)
+
+    place = tmp_path / "place"
+    push(store, str(place), PushOptions())
+    (place / "manifest.json").write_bytes(old)
+    with pytest.raises(StoreOutdated, match="--replace"):
+        push(store, str(place), PushOptions())
+    push(store, str(place), PushOptions(replace=True))
+    assert read_manifest(place) == read_manifest(store)
 
 
 def test_an_endless_manifest_is_cut_off(

@@ -16,7 +16,10 @@ from cache_helpers import build, image, plain, shard, write
 from torch.utils.data import DataLoader
 
 from cache import Features, StoreChanged, StoreReader, StoreWriter, open_store
+from cache.reading import shard_cache
 from cache.reading.derived_reader import DerivedReader
+from cache.reading.parquet_reader import ParquetReader
+from cache.reading.shard_cache import ShardCache
 from cache.store import ReaderName
 
 TESTS = Path(__file__).parent
@@ -224,3 +227,47 @@ def test_closing_lets_every_file_go(store: Path) -> None:
     read_all(reader)
     reader.close()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_threads_may_read_while_what_is_kept_of_shards_is_let_go_of(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With room for one open file and one row group, every read lets go of another's."""
+    monkeypatch.setattr(shard_cache, "_KEPT_FILES", 1)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(3):
+            with ParquetReader(store) as reader, ThreadPoolExecutor(4) as pool:
+                reader._cache = ShardCache(store, reader.manifest, kept_bytes=1)
+                found = [pool.submit(read_all, reader) for _ in range(4)]
+                assert all(future.result() == expected() for future in found)
+    finally:
+        sys.setswitchinterval(before)
+
+
+def fork_while_reading(store: str) -> None:
+    """Fork while another thread is in the middle of a read, and read in the child."""
+    with ParquetReader(store) as reader:
+        begun, going_on = threading.Event(), threading.Event()
+
+        def slowly() -> None:
+            begun.set()
+            going_on.wait(60)
+
+        busy = threading.Thread(target=reader._cache._unless_changed, args=(slowly,))
+        busy.start()
+        begun.wait()
+        context = multiprocessing.get_context("fork")
+        answers = context.SimpleQueue()
+        child = context.Process(target=answer_whole, args=(reader, answers))
+        child.start()
+        child.join(30)
+        child.kill()
+        going_on.set()
+        busy.join()
+        assert child.exitcode == 0
+
+
+def test_a_fork_in_the_middle_of_a_read_stops_no_read_of_the_child(store: Path) -> None:
+    assert in_a_fresh_process(f"fork_while_reading({str(store)!r})").wait(120) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 
@@ -50,6 +51,22 @@ def test_a_flipped_bit_a_cut_and_a_removal_of_any_file_are_found_and_name_it(sto
 def test_a_file_too_many_is_found(store: Path) -> None:
     (store / "texts" / "part-99999-0123456789ab.parquet").write_bytes(b"")
     assert any("part-99999" in problem for problem in verify_bytes(store).problems)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "folder"])
+def test_only_files_of_the_store_itself_are_read(store: Path, tmp_path: Path, kind: str) -> None:
+    path = next((store / "recordings").iterdir())
+    if kind == "pipe":
+        path.unlink()
+        os.mkfifo(path)
+    else:
+        # What it leads to is sound, and somebody else's.
+        linked = path if kind == "link" else path.parent
+        linked.rename(tmp_path / "elsewhere")
+        linked.symlink_to(tmp_path / "elsewhere")
+    problems = verify_bytes(store).problems
+    said = "is a symbolic link" if kind == "folder" else f"{path.name} is not a regular file"
+    assert any(said in problem for problem in problems), problems
 
 
 def test_the_verb_exits_with_one_for_a_damaged_file(

@@ -21,6 +21,7 @@ from cache import (
     Post,
     Region,
     Span,
+    StoreChanged,
     StoreDamaged,
     StoredExample,
     StoreWithheld,
@@ -31,7 +32,7 @@ from cache import (
     verify_store,
 )
 from cache.operations.withhold import withhold_store
-from cache.writing.complete import publish, restate
+from cache.writing.complete import mend_ends, publish, restate
 
 SECRETS = ("secretword", "secretlabel", "secretrelation", "secretphoto", "secretbyte")
 SAID = ("webonly", "webtitle", "webreason")
@@ -232,6 +233,26 @@ def test_rights_can_be_stated_later_and_nothing_else_changes(tmp_path: Path) -> 
         update={"rights": {"licence": "MIT"}}
     )
     assert verify_store(tmp_path / "store").problems == ()
+
+
+def test_a_store_that_was_built_anew_meanwhile_is_not_made_the_old_one_again(
+    tmp_path: Path,
+) -> None:
+    old = build(tmp_path / "store")
+    build(tmp_path / "store", 1)
+    before = files_of(tmp_path / "store")
+    with pytest.raises(StoreChanged, match="Run the same command again"):
+        restate(tmp_path / "store", old, {"licence": "MIT"})
+    mend_ends(tmp_path / "store", old)
+    assert files_of(tmp_path / "store") == before
+
+
+def test_what_a_crash_cut_off_a_finished_store_is_written_again(tmp_path: Path) -> None:
+    manifest = build(tmp_path / "store")
+    before = files_of(tmp_path / "store")
+    (tmp_path / "store" / "README.md").write_text("cut")
+    mend_ends(tmp_path / "store", manifest)
+    assert files_of(tmp_path / "store") == before
 
 
 def test_a_shard_without_posts_can_be_copied(tmp_path: Path) -> None:

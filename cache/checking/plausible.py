@@ -50,16 +50,18 @@ def check_hits(table: pa.Table) -> None:
     """Compare the values of rows of ``evidence`` or ``dropped`` with what a writer writes.
 
     Raises:
-        StoreDamaged: a score that is not finite, or a negative index of a region; the message
-            names post and value.
+        StoreDamaged: a score that is not finite, a negative rank, or a negative index of a region;
+            the message names post and value.
     """
     for name in _SCORES:
         if name in table.column_names:
             column = whole(table, name)
             finite = np.isfinite(column.fill_null(0.0).to_numpy(False))
             refuse(table, name, column, ~finite)
-    indices = whole(table, "region_index")
-    refuse(table, "region_index", indices, indices.to_numpy(False) < NO_REGION)
+    for name, least in (("rank", 0), ("hit_rank", 0), ("region_index", NO_REGION)):
+        if name in table.column_names:
+            numbers = whole(table, name)
+            refuse(table, name, numbers, numbers.to_numpy(False) < least)
 
 
 def check_region_index(example_id: str, region_index: int, num_regions: int) -> None:

@@ -112,9 +112,10 @@ def diff_stores(first: Path, second: Path, *, most_posts: int | None = None) -> 
             "texts": _contents("texts", one, other),
             "images": _contents("media", one, other),
         }
-        changed = _posts(diff, one, other)
+        said = not any("texts" in source.manifest.withheld for source in (one, other))
+        changed = _posts(diff, one, other, said)
     if changed:
-        _hits(diff, changed, (first, second), most_posts)
+        _hits(diff, changed, (first, second), most_posts, said)
     return diff
 
 
@@ -174,10 +175,12 @@ def _recordings(ours: Path, theirs: Path) -> tuple[list[str], list[str], list[st
     )
 
 
-def _posts(diff: StoreDiff, one: Source, other: Source) -> dict[str, tuple[Aspect, ...]]:
+def _posts(
+    diff: StoreDiff, one: Source, other: Source, said: bool
+) -> dict[str, tuple[Aspect, ...]]:
     """Note which posts changed; return in what, by id."""
     common = _files(one) & _files(other)
-    before, after = (_claims(source, common) for source in (one, other))
+    before, after = (_claims(source, common, said) for source in (one, other))
     diff.only = (sorted(before.keys() - after.keys()), sorted(after.keys() - before.keys()))
     changed: dict[str, tuple[Aspect, ...]] = {}
     for name in sorted(before.keys() & after.keys()):
@@ -196,11 +199,11 @@ def _files(source: Source) -> set[tuple[str, ...]]:
     }
 
 
-def _claims(source: Source, common: set[tuple[str, ...]]) -> dict[str, Claim]:
+def _claims(source: Source, common: set[tuple[str, ...]], said: bool) -> dict[str, Claim]:
     claims: dict[str, Claim] = {}
     for shard in source.manifest.shards:
         if tuple(shard.files[table].sha256 for table in ROW_TABLES) not in common:
-            claims |= source.claims(shard.index)
+            claims |= source.claims(shard.index, said=said)
     return claims
 
 
@@ -224,6 +227,7 @@ def _hits(
     changed: Mapping[str, tuple[Aspect, ...]],
     paths: tuple[Path, Path],
     most_posts: int | None,
+    said: bool,
 ) -> None:
     """Note what became of the hits of changed posts."""
     with ParquetReader(paths[0]) as one, ParquetReader(paths[1]) as other:
@@ -233,6 +237,7 @@ def _hits(
                 hits = hit_changes(
                     (one.read(name).evidence, other.read(name).evidence),
                     (one.dropped(name), other.dropped(name)),
+                    said=said,
                 )
             for hit in hits:
                 diff.hits[hit.change, hit.stream, hit.provider] += 1

@@ -26,6 +26,8 @@ _SCORES: Final = frozenset(("provider_score", "relevance", "consistency", "fused
 _UNTOLD: Final = frozenset(
     ("level", "modality", "region_index", "provider", "document_id", "embedding")
 )
+# What a hit says, and what stands in its place where that is withheld.
+_SAID: Final = {"title": frozenset(("",)), "text": frozenset((text_key(""),))}
 Key = tuple[str, str, int, str, str, int]
 Item = TypeVar("Item")
 
@@ -56,12 +58,16 @@ class HitChange(NamedTuple):
 def hit_changes(
     kept: tuple[Sequence[Evidence], Sequence[Evidence]],
     dropped: tuple[Sequence[Dropped], Sequence[Dropped]],
+    *,
+    said: bool = True,
 ) -> list[HitChange]:
     """Return what became of each hit that one of two stores keeps.
 
     Args:
         kept: evidence of one post in the first store, and in the second.
         dropped: what they do not keep.
+        said: whether both stores have the titles and texts of all hits. If not, one that only one
+            of them has is no change.
     """
     ours, theirs = (_by_key((one.hit, one) for one in items) for items in kept)
     our_dropped, their_dropped = (_by_key((one.hit, one) for one in items) for items in dropped)
@@ -70,6 +76,8 @@ def hit_changes(
         mine, other = ours.get(key), theirs.get(key)
         if mine is not None and other is not None:
             values = _values(mine, other)
+            if not said:
+                values = {name: pair for name, pair in values.items() if not _left_out(name, pair)}
             if values:
                 changes.append(_change(key, _kind(values), "", values))
         elif mine is not None:
@@ -107,6 +115,11 @@ def _kind(values: dict[str, tuple[object, object]]) -> Change:
     if "rank" in values:
         return "moved"
     return "scored" if _SCORES.issuperset(values) else "altered"
+
+
+def _left_out(name: str, pair: tuple[object, object]) -> bool:
+    """Return whether a value differs because one of the stores withholds it."""
+    return name in _SAID and not _SAID[name].isdisjoint(pair)
 
 
 def _values(mine: Evidence, other: Evidence) -> dict[str, tuple[object, object]]:

@@ -88,7 +88,7 @@ def merge_stores(
         StoreError: ``out`` cannot be written, or another process is at it.
     """
     with ExitStack() as stack:
-        stack.enter_context(new_store(out, *stores))
+        stack.enter_context(new_store(out, *stores, recorded=stores))
         named = [stack.enter_context(Source(path)) for path in stores]
         unique: dict[str, Source] = {}
         for source in named:

@@ -55,7 +55,7 @@ def migrate_store(store: Path, out: Path) -> Manifest:
         "manifest_sha256": old.fingerprint,
     }
     identity: dict[str, JsonValue] = {**old.identity, "migrated_from": source}
-    with new_store(out, store):
+    with new_store(out, store, recorded=[store]):
         shards: Shards = (
             OldTables(shard, _tables(store, old.schema_version, shard)) for shard in old.shards
         )

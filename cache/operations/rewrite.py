@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 from cache.errors import InputError, StoreDamaged
 from cache.files import write_atomically
 from cache.manifest import MANIFEST_NAME, FileEntry, locate
+from cache.recording.segments import segments
 from cache.schema import SCHEMAS, Table
 from cache.tables.shards import check_bytes, describe, open_shard, parquet_bytes
 from cache.writing.journal import JOURNAL_NAME
@@ -18,14 +19,19 @@ from cache.writing.lock import LOCK_NAME, WriterLock
 
 
 @contextmanager
-def new_store(out: Path, *sources: Path) -> Iterator[None]:
+def new_store(out: Path, *sources: Path, recorded: Iterable[Path] = ()) -> Iterator[None]:
     """Hold the writer's lock of a folder in which there is no store yet.
 
     What an interrupted run of the same kind left there is gone over again.
 
+    Args:
+        out: the folder.
+        sources: stores that are read.
+        recorded: those of them whose recordings the new store has.
+
     Raises:
-        InputError: there is a store or a build in ``out``, or it is inside of a source, or one is
-            inside of it.
+        InputError: there is a store or a build in ``out``, or recordings that the new store would
+            not have; or it is inside of a source, or one is inside of it.
         StoreError: ``out`` cannot be written, or another process is at it.
     """
     for source in sources:
@@ -41,9 +47,22 @@ def new_store(out: Path, *sources: Path) -> Iterator[None]:
             )
     lock = WriterLock(out / LOCK_NAME)
     try:
+        _check_recordings(out, recorded)
         yield
     finally:
         lock.release()
+
+
+def _check_recordings(out: Path, recorded: Iterable[Path]) -> None:
+    """Refuse segments of other stores: nothing else tells them from those of this one."""
+    known = {path.name for store in recorded for path, _ in segments(store / "recordings")}
+    for path, _ in segments(out / "recordings"):
+        if path.name not in known:
+            raise InputError(
+                f"{path} is of none of the stores whose recordings belong into {out}; an "
+                "interrupted run with other stores may have left it. Choose another folder, or "
+                f"remove {path.parent}."
+            )
 
 
 def whole_table(root: Path, file: FileEntry, name: Table) -> pa.Table:

@@ -37,6 +37,8 @@ _KEPT_BYTES: Final = 32 << 20
 # A shard is read as a whole; where it is from a stranger, it may claim to be anything.
 _MOST_BYTES: Final = 2 << 30
 _DIGEST: Final = np.dtype("S32")
+# What rows of hits say themselves, and lack where texts are withheld; texts are named by key.
+_SAID: Final = frozenset(("title", "reason"))
 
 
 class Claim(NamedTuple):
@@ -113,13 +115,22 @@ class Source(Closing):
         self._checked[index] = digest
         return rows
 
-    def claims(self, index: int, names: Collection[str] | None = None) -> dict[str, Claim]:
-        """Return what a shard says of some posts, or of all of its posts."""
+    def claims(
+        self, index: int, names: Collection[str] | None = None, *, said: bool = True
+    ) -> dict[str, Claim]:
+        """Return what a shard says of some posts, or of all of its posts.
+
+        Args:
+            index: of the shard.
+            names: ids of the posts; None means all of them.
+            said: hash titles and reasons, too, which a store may withhold.
+        """
         rows = self.rows(index)
         if names is not None:
             rows = rows.only(names)
         kept, dropped = (
-            hashes_by_post(table, table.column_names) for table in (rows.evidence, rows.dropped)
+            hashes_by_post(table, [n for n in table.column_names if said or n not in _SAID])
+            for table in (rows.evidence, rows.dropped)
         )
         found = [
             (seen, kept.get(name, b""), dropped.get(name, b""))

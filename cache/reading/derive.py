@@ -25,6 +25,7 @@ from cache.reading.derived_file import FORMS, Form, ValueFile, ValueWriter
 
 FORMAT: Final = 5
 _STALE_S: Final = 24 * 3600
+_LONGEST_TICKET: Final = 1000
 _log = logging.getLogger(__name__)
 
 Kind = Literal["features", "images"]
@@ -73,20 +74,32 @@ def find_or_derive(
 def open_derived(form: Form, path: Path) -> ValueFile | None:
     """Return the file at ``path``, or None where it is not the one its ticket was made for."""
     try:
-        # Without waiting: something else than a file (a pipe) would have nobody at its other end.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
+        with _plain_file(path) as descriptor, _plain_file(_ticket(path)) as ticket:
+            said = json.loads(os.read(ticket, _LONGEST_TICKET))
+            if said == _ticket_of(os.fstat(descriptor)):
+                return FORMS[form].open(path)
+    except FileNotFoundError:
         return None
-    try:
-        ticket = json.loads(_ticket(path).read_bytes()[:1000])
-        status = os.fstat(descriptor)
-        if stat.S_ISREG(status.st_mode) and ticket == _ticket_of(status):
-            return FORMS[form].open(path)
-    except (StoreDamaged, OSError, ValueError) as error:
+    except (StoreDamaged, OSError, ValueError, RecursionError) as error:
         _log.info("%s is made again: %s", path, error)
+    return None
+
+
+@contextmanager
+def _plain_file(path: Path) -> Iterator[int]:
+    """Open a file to read, but no link, pipe or device; the store may be from a stranger.
+
+    Raises:
+        OSError: it is not there, or no file of its own.
+    """
+    # Without waiting: something else than a file (a pipe) would have nobody at its other end.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(f"{path} is no regular file")
+        yield descriptor
     finally:
         os.close(descriptor)
-    return None
 
 
 def _derive(kind: Kind, form: Form, path: Path, fill: Fill) -> ValueFile:

@@ -229,8 +229,11 @@ class ParquetReader(Closing):
 
     def _find_media(self, key: str) -> tuple[int, int]:
         """Return shard and row of an image; shards are looked through once, as far as needed."""
-        while key not in self._media_homes:
+        while True:
+            # Before the key: another thread may look through a shard in between.
             index = self._media_shards_seen
+            if key in self._media_homes:
+                return self._media_homes[key]
             if index == len(self._manifest.shards):
                 raise InputError(f"{self.path} holds no image {key!r}; take keys from its records")
             keys = self._cache.column("media", index, "key")
@@ -238,8 +241,7 @@ class ParquetReader(Closing):
             for row, (name, stored_in) in enumerate(zip(keys, places, strict=True)):
                 if stored_in == index:
                     self._media_homes.setdefault(name, (index, row))
-            self._media_shards_seen += 1
-        return self._media_homes[key]
+            self._media_shards_seen = index + 1
 
 
 def _without_hits(example: Example, seen: Observation, sha256: str) -> StoredExample:

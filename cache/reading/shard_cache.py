@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final, TypeVar
 
 import pyarrow as pa
@@ -27,7 +29,7 @@ _Value = TypeVar("_Value")
 
 
 class ShardCache:
-    """Decoded rows of any table of any shard.
+    """Decoded rows of any table of any shard; threads may read at the same time.
 
     The SHA-256 of a file is compared when it is opened for the first time; its size every time.
     All methods raise `StoreChanged` where a newer build has replaced the store.
@@ -47,6 +49,7 @@ class ShardCache:
             self._open, _KEPT_FILES, kept_bytes
         )
         self._texts = TextFinder(self, self.damaged, withheld="texts" in manifest.withheld)
+        self._locks: dict[int, Lock] = {}
 
     def column(self, table: Table, index: int, name: str) -> list[Any]:
         """Return one column of a shard's table."""
@@ -74,7 +77,8 @@ class ShardCache:
 
     def close(self) -> None:
         """Let everything go; the next call opens what it needs."""
-        self._recent.close()
+        with self._alone():
+            self._recent.close()
 
     def _file(self, table: Table, index: int) -> ParquetFile:
         return self._recent.file((table, index))
@@ -100,7 +104,13 @@ class ShardCache:
         return self._file(table, index).group(group)
 
     def _unless_changed(self, read: Callable[[], _Value]) -> _Value:
-        return unless_changed(self._root, self._manifest, read)
+        # What one thread opens may be what another one has to let go of.
+        with self._alone():
+            return unless_changed(self._root, self._manifest, read)
+
+    def _alone(self) -> Lock:
+        """Return this process's lock: who held that of its parent at a fork is not there."""
+        return self._locks.setdefault(os.getpid(), Lock())
 
     def _decode(self, table: Table, index: int, part: pa.Table) -> list[Any]:
         dim = self._shards[index].embedding_dim

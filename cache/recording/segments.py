@@ -58,8 +58,9 @@ def check_segment(path: Path) -> None:
     """Compare a segment with its name, which is the hash of its content.
 
     Raises:
-        StoreDamaged: they do not fit.
+        StoreDamaged: they do not fit, or it is no file of its own.
     """
+    check_regular(path, path.parent)
     if sha256_of_file(path)[:_NAME_DIGITS] != path.stem.partition("-")[2]:
         raise StoreDamaged(f"{path} does not have the content that its name promises. {FORGET}")
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from pydantic import JsonValue, ValidationError
 
 from cache.card import data_card
-from cache.errors import InputError, StoreError
+from cache.errors import InputError, StoreChanged, StoreError
 from cache.files import write_atomically
 from cache.keys import canonical_json, check_text
 from cache.manifest import (
@@ -21,6 +21,7 @@ from cache.manifest import (
     Manifest,
     ShardEntry,
     manifest_bytes,
+    read_manifest,
     write_manifest,
 )
 from cache.records import FEATURE_SETS, FeatureSet
@@ -109,12 +110,18 @@ def restate(root: Path, manifest: Manifest, rights: Mapping[str, str]) -> Manife
 
     Raises:
         InputError: the rights hold text that UTF-8 cannot express.
+        StoreChanged: it has another manifest than ``manifest`` by now.
         StoreError: it cannot be written, or another process is at it.
     """
     plain = {name: str(text) for name, text in plain_json(rights, "the rights").items()}
     restated = manifest.model_copy(update={"rights": plain})
     lock = WriterLock(root / LOCK_NAME)
     try:
+        # Whoever held the lock before us may have built the store anew.
+        if read_manifest(root).fingerprint != manifest.fingerprint:
+            raise StoreChanged(
+                f"{root} was replaced by a newer build meanwhile. Run the same command again."
+            )
         publish(root, restated)
     finally:
         lock.release()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from cache.errors import StoreDamaged
-from cache.files import TEMPORARY, explaining, make_folder
+from cache.files import TEMPORARY, check_regular, explaining, make_folder
 from cache.manifest import SHARD_PATH, Manifest
 from cache.recording.segments import open_segment, segments
 from cache.schema import FOLDERS
@@ -47,9 +47,11 @@ def set_aside_cut(recordings: Path, aside: Path) -> None:
     Only for who holds the writer's lock. What they held is asked again.
 
     Raises:
+        StoreDamaged: one is no file of its own; set aside, what it leads to would be asked again.
         StoreError: the folder cannot be written.
     """
     for path, table in segments(recordings):
+        check_regular(path, recordings)
         try:
             open_segment(path, table).close()
         except StoreDamaged as damage:

@@ -97,7 +97,7 @@ class Linear:
 
 
 def class_numbers(labels: Sequence[str]) -> Codes:
-    """Return labels as numbers, the commonest first; beyond the first few they share one."""
+    """Return labels as numbers, the commonest first; of more than eight the rarest share one."""
     counts = Counter(labels)
     names = sorted(counts, key=lambda name: (-counts[name], name))
     common = names if len(names) <= _MOST_CLASSES else names[: _MOST_CLASSES - 1]

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from tqdm import tqdm
 
-from cache import Example, InputError, StoredExample, StoreReader, open_store
+from cache import Example, InputError, StoredExample, StoreReader, StoreWithheld, open_store
 from pipelines.audit.agreement import agreement_columns
 from pipelines.audit.features import SCORES, Fields, buckets, fields_of, post_columns
 from pipelines.audit.overlap import (
@@ -47,7 +47,7 @@ from retrieval.curation.leaks import LeakGuard
 MARGIN: Final = 0.02
 BARE_POST: Final = "the bare post"
 READING: Final = "post and evidence compared"
-# A file that stands in for missing photos is no photo that posts share.
+# A file that stands in for missing photos is no photo that posts share, nor are such words.
 _PLACEHOLDER_SHARE: Final = 0.05
 
 
@@ -181,7 +181,10 @@ def _fields(rows: Sequence[Fields]) -> Iterator[Field]:
 
 
 def _groups(posts: _Gathered) -> list[Hashable]:
-    """Return the group of each post: posts that share a photo or all their words are in one."""
+    """Return the group of each post: posts that share a photo or all their words are in one.
+
+    What too many of them share stands in for something that is missing, and is no tie.
+    """
     by_key: defaultdict[Hashable, list[int]] = defaultdict(list)
     for place, (example, photo) in enumerate(zip(posts.examples, posts.photos, strict=True)):
         by_key["words", words(" ".join(example.post.tokens))].append(place)
@@ -211,7 +214,7 @@ def _photo_hashes(
     for key in tqdm(sorted(set(photos)), desc="photos", unit="photo", disable=quiet):
         try:
             found = hash_of(key)
-        except (InputError, UndecodableImage):
+        except (InputError, StoreWithheld, UndecodableImage):
             # A name, not a key; or the bytes were left out of the store.
             continue
         if found is not None:

@@ -65,7 +65,7 @@ def render_page(
     manifest: Manifest,
     media: Callable[[str], Media],
 ) -> str:
-    """Return the page as HTML; ``media`` raises `InputError` for an image that is not kept."""
+    """Return the page as HTML; ``media`` is that of `Pictures`."""
     pictures, hues = Pictures(media), Hues()
     articles = [
         post_article(stored, dropped, pictures, hues, f"post-{index}")

@@ -9,13 +9,14 @@ from typing import Final, NamedTuple
 
 from PIL import Image
 
-from cache import InputError, Media
+from cache import InputError, Media, StoreWithheld
 from pipelines.page.markup import Markup, element
 from retrieval.sight.photos import PhotoProblem, decode_image
 
 # A store keeps images as they were found; these are their sides on the page, in pixels.
 PHOTO_SIDE: Final = 720
 THUMBNAIL_SIDE: Final = 176
+_NOT_THERE: Final = (InputError, StoreWithheld)
 
 
 class _Thumbnail(NamedTuple):
@@ -33,7 +34,8 @@ class Pictures:
     the page's style sheet, which elements name.
 
     Args:
-        media: returns an image by key, or raises `InputError` where there is none.
+        media: returns an image by key, or raises `InputError` where there is none, and
+            `StoreWithheld` where its bytes were left out.
     """
 
     def __init__(self, media: Callable[[str], Media]) -> None:
@@ -44,7 +46,7 @@ class Pictures:
         """Return an ``img`` and the full size in pixels, or the reason why there is none."""
         try:
             source, size = self._encode(key, PHOTO_SIDE, quality=82)
-        except InputError as error:
+        except _NOT_THERE as error:
             return _reason(error)
         width, height = size
         return element("img", src=source, alt="the post's photo", width=width, height=height), size
@@ -70,7 +72,7 @@ class Pictures:
     def _shrink(self, key: str, index: int) -> _Thumbnail:
         try:
             source, _ = self._encode(key, THUMBNAIL_SIDE, quality=72)
-        except InputError as error:
+        except _NOT_THERE as error:
             return _Thumbnail(problem=_reason(error))
         return _Thumbnail(name=f"m{index}", source=source)
 
@@ -84,6 +86,8 @@ class Pictures:
         return f"data:image/jpeg;base64,{encoded}", pixels.size
 
 
-def _reason(error: InputError) -> str:
+def _reason(error: InputError | StoreWithheld) -> str:
     """Return why there is no picture; the full message names paths of this machine."""
+    if isinstance(error, StoreWithheld):
+        return "left out by the store's owner"
     return error.reason if isinstance(error, PhotoProblem) else "not kept in the store"

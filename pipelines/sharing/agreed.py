@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cache import MANIFEST_NAME, Manifest, StoreError, StoreMismatch, differing_keys, read_manifest
+from cache import (
+    MANIFEST_NAME,
+    Manifest,
+    StoreError,
+    StoreMismatch,
+    StoreOutdated,
+    differing_keys,
+    read_manifest,
+)
 from cache.manifest import MAX_MANIFEST_BYTES
+from cache.schema import SCHEMA_VERSION
 from pipelines.sharing.remote import Remote
 from pipelines.sharing.transfer import persistently
 
@@ -42,6 +52,7 @@ def remote_manifest(remote: Remote) -> Manifest | None:
 
     Raises:
         StoreDamaged: it does not follow the format.
+        StoreOutdated: it follows an older schema.
         StoreMismatch: it follows another schema.
     """
     data = persistently(lambda: remote.get(MANIFEST_NAME, _MAX_MANIFEST_BYTES))
@@ -56,6 +67,14 @@ def remote_manifest(remote: Remote) -> Manifest | None:
         (Path(folder) / MANIFEST_NAME).write_bytes(data)
         try:
             return read_manifest(Path(folder))
+        except StoreOutdated as error:
+            # What is at a place can be migrated only where it was pushed from.
+            found = json.loads(data)["schema_version"]
+            raise StoreOutdated(
+                f"{remote.url}/{MANIFEST_NAME} has schema {found}, but this checkout reads schema "
+                f"{SCHEMA_VERSION}. Ask its owner to migrate it and to push it again; or put "
+                "another store in its place with `ramie push --replace`."
+            ) from error
         except StoreError as error:
             # The user knows the address, not our copy.
             raise type(error)(str(error).replace(folder, remote.url)) from error

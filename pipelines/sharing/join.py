@@ -179,21 +179,34 @@ class _Join:
         left = whole if withheld else ""
         stated = Stated(before, self._manifest.rights, withheld, left, features)
         result = promise(out, self._manifest.identity, shards, stated)
-        if withheld and not self._left_out:
-            return result
+        # Equal posts may have other annotations, which nothing but the fingerprint tells.
+        foreign = self._fills_posts and bool(self._left_out or not self._same_dataset)
         # Counters that quote an annotation were left out with the posts.
         counters = dataset_counters(self._dataset)
         counters |= count_shards(out, shards) if self._left_out else before
         counted = result.model_copy(update={"counters": counters})
-        for same in (result, counted):
-            if same.fingerprint == whole:
-                return same
-        if self._same_dataset and not self._left_out:
-            return counted
-        # Nobody can make it whole any more, so it must not pass for what its identity names.
+        if withheld and not self._left_out:
+            # Only who brings what is still lacking knows what the original counted.
+            counted = result
+        elif original := self._original(result, counted):
+            return original
+        if not foreign:
+            return counted if self._same_dataset else result
+        # It must not pass for what its identity names, unless a later join proves that it is.
         joined: dict[str, JsonValue] = {"original": whole, "posts_left_out": len(self._left_out)}
         identity = {**self._manifest.identity, "joined": joined}
         return counted.model_copy(update={"identity": identity})
+
+    def _original(self, *results: Manifest) -> Manifest | None:
+        """Return which of ``results`` is the original, with the mark of an earlier join or not."""
+        identity = self._manifest.identity
+        unmarked = {key: value for key, value in identity.items() if key != "joined"}
+        for result in results:
+            for one in (identity, unmarked):
+                same = result.model_copy(update={"identity": one})
+                if same.fingerprint == self._manifest.original:
+                    return same
+        return None
 
     def report(self, manifest: Manifest) -> JoinReport:
         """Return what was done."""

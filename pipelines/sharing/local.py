@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from cache import MANIFEST_NAME, InputError, StoreDamaged, StoreError
-from cache.files import TEMPORARY, explaining, sync_folder
+from cache.files import TEMPORARY, check_regular, explaining, sync_folder
 from cache.writing.complete import CARD_NAME
 from cache.writing.journal import JOURNAL_NAME
 from cache.writing.lock import LOCK_NAME
@@ -29,8 +29,10 @@ def pieces(path: Path, file: StoreFile) -> Iterator[bytes]:
     """Yield the bytes of a local file that is about to travel; its hash is compared at the end.
 
     Raises:
-        StoreDamaged: it is not there, or not what ``file`` says.
+        StoreDamaged: it is not there, no file of its own, or not what ``file`` says.
     """
+    # Every file that travels is in a folder of the store.
+    check_regular(path, path.parent.parent)
     digest, size = hashlib.sha256(), 0
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as source:
@@ -120,11 +122,13 @@ def receive(remote: Remote, file: StoreFile, root: Path, moved: Moved) -> int:
             while piece := part.read(_PIECE_BYTES):
                 digest.update(piece)
             start = have = part.tell()
-            for piece in remote.read(file.name, start, file.size_bytes):
-                part.write(piece)
-                digest.update(piece)
-                have += len(piece)
-                moved(len(piece))
+            # A web server that is asked for what is beyond the end answers with an error.
+            if start < file.size_bytes:
+                for piece in remote.read(file.name, start, file.size_bytes):
+                    part.write(piece)
+                    digest.update(piece)
+                    have += len(piece)
+                    moved(len(piece))
             part.flush()
             os.fsync(part.fileno())
         if have < file.size_bytes:

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from cache import MANIFEST_NAME, Manifest, StoreDamaged, StoreMismatch, read_manifest
+from cache import MANIFEST_NAME, InputError, Manifest, StoreDamaged, StoreMismatch, read_manifest
 from cache.card import data_card
 from cache.manifest import manifest_bytes
 from cache.tables.shards import check_size
@@ -35,7 +35,8 @@ class PushOptions:
     Attributes:
         recordings: send the raw answers of providers, too.
         replace: put the store in the place of another one.
-        prune: remove shards that the new manifest does not name, and what was left half-sent.
+        prune: remove shards that the new manifest does not name, what was left half-sent, and
+            recordings where the store leaves out the posts, which they quote.
         check: read what is there already, and send again what is wrong.
         threads: files at once.
     """
@@ -51,9 +52,11 @@ def push(store: Path, url: str, options: PushOptions) -> Travelled:
     """Send what the place at ``url`` lacks of ``store``; the manifest comes last.
 
     Raises:
-        InputError: the address cannot be written.
+        InputError: the address cannot be written; or the store leaves out the posts that its
+            recordings quote.
         StoreDamaged: a local file is not what the manifest promises; nothing new is shown there.
-        StoreMismatch: the place holds another store.
+        StoreMismatch: the place holds another store, or recordings that quote the posts that this
+            one leaves out.
         TransferFailed: it broke off; what arrived stays and is not sent again.
         StoreError: the place cannot be written, or another process writes there.
     """
@@ -67,6 +70,8 @@ def push(store: Path, url: str, options: PushOptions) -> Travelled:
     with closing(open_destination(url)) as remote:
         before = _manifest_there(remote, options)
         check_replaceable(before, manifest, remote.url, options.replace)
+        if "posts" in manifest.withheld:
+            _check_recordings(store, remote, files, options)
         sent = _send_missing(remote, store, files, options)
         _publish_recordings(remote)
         changed = _publish(remote, manifest, before, options)
@@ -93,6 +98,23 @@ def _manifest_there(remote: Destination, options: PushOptions) -> Manifest | Non
         if options.replace:
             return None
         raise
+
+
+def _check_recordings(
+    store: Path, remote: Destination, files: list[StoreFile], options: PushOptions
+) -> None:
+    """Refuse recordings where posts are left out: their questions quote the posts."""
+    if not all(is_shard(file.name) for file in files):
+        raise InputError(
+            f"{store} leaves its posts out, and has recordings that quote posts. Say "
+            "--no-recordings."
+        )
+    there = recordings_among(persistently(remote.sizes))
+    if there and not options.prune:
+        raise StoreMismatch(
+            f"{remote.url} holds {len(there)} recordings that quote posts, which the new store "
+            "leaves out. Say --prune to remove them there, or choose another place."
+        )
 
 
 def _send_missing(
@@ -138,7 +160,12 @@ def _publish(
 
 def _prune(remote: Destination, manifest: Manifest) -> None:
     named = {file.name for file in shard_files(manifest)}
-    for name in remote.sizes():
-        if is_shard(name) and name not in named:
-            remote.remove(name)
+    sizes = persistently(remote.sizes)
+    unneeded = [name for name in sizes if is_shard(name) and name not in named]
+    recorded = recordings_among(sizes) if "posts" in manifest.withheld else []
+    if recorded:
+        # Who pulls meanwhile is told of none that is about to go.
+        persistently(lambda: remote.put(LISTING_NAME, listing([])))
+    for name in [*unneeded, *(file.name for file in recorded)]:
+        remote.remove(name)
     remote.tidy()

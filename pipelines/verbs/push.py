@@ -41,7 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --evidence-only: leave out what this provider says, too; repeatable",
     )
     parser.add_argument(
-        "--prune", action="store_true", help="remove shards that the new manifest does not name"
+        "--prune",
+        action="store_true",
+        help="remove shards that the new manifest does not name, and recordings where posts are "
+        "left out",
     )
     parser.add_argument(
         "--check",
