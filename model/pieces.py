@@ -65,7 +65,11 @@ class Pieces:
         self.pad: int = _special(tokenizer, "pad_token_id")
         self.unknown: int = _special(tokenizer, "unk_token_id")
         self.markers = {m: int(tokenizer.convert_tokens_to_ids(m)) for m in MARKERS}
-        tokenizer.backend_tokenizer.encode_special_tokens = True
+        backend = tokenizer.backend_tokenizer
+        backend.encode_special_tokens = True
+        # Some tokenizers come with limits of their own (MiniLM: 128), and cut without a word.
+        backend.no_truncation()
+        backend.no_padding()
 
     def of_words(self, words: Sequence[str]) -> list[tuple[int, ...]]:
         """Return the piece ids of each word; a word that yields none becomes the unknown piece."""

@@ -113,5 +113,5 @@ def refuse_unfinished(report: BuildReport, store: Path, way_out: str) -> None:
     if report.unfinished:
         raise InputError(
             f"{len(report.unfinished)} posts of {store} are unfinished, the first: "
-            f"{report.unfinished[0].reason}. {way_out}"
+            f"{report.unfinished[0].reason.rstrip('.')}. {way_out}"
         )

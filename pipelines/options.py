@@ -90,7 +90,7 @@ def numbers(name: str, text: str, kind: Callable[[str], T]) -> list[T]:
         RecipeError: one is none.
     """
     try:
-        return [kind(word) for word in text.split(",")]
+        return [kind(word) for word in words(text)]
     except ValueError as error:
         raise RecipeError(f"{name} {text!r} is no list of numbers; write e.g. 5,10,30.") from error
 

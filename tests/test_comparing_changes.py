@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from comparing_helpers import made_up, tiny_grid, tiny_recipe, write_posts
@@ -59,13 +60,16 @@ def test_a_store_that_is_built_anew_ends_the_grid_that_reads_it(
         if "text_only-seed1" in said:
             build_recipe(other_curation(recipe), store, say=silent)
 
+    was = read_manifest(store).fingerprint
     done = compare(grid, say=rebuild)
 
+    assert done.facts.stores == (was,)
     assert [len(row.f1) for row in done.rows] == [1]
     (failure,) = done.failures
     assert "was built anew while systems were compared on it" in failure.reason
+    anew = tiny_grid(recipe, store, tmp_path / "runs", ("text_only",), seeds=(1, 2))
     with pytest.raises(InputError, match=r"store differ.*Or build the store as it was"):
-        compare(grid, say=silent)
+        compare(anew, say=silent)
 
 
 def test_a_copy_without_filters_is_made_anew_for_another_store(
@@ -82,17 +86,39 @@ def test_a_copy_without_filters_is_made_anew_for_another_store(
     assert not (copy / "mine.txt").exists()
 
 
+def test_a_copy_that_lacked_answers_is_made_anew(recipe: Recipe, store: Path) -> None:
+    lacking = SimpleNamespace(unfinished=[SimpleNamespace(reason="no recording.")])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("pipelines.comparing.unfiltered.build_recipe", lambda *_, **__: lacking)
+        with pytest.raises(InputError, match=r"no recording\. The recordings of .*: pull them"):
+            without_filters(recipe, store, silent)
+    said: list[str] = []
+
+    without_filters(recipe, store, said.append)
+
+    assert any("curated without filters" in line for line in said)
+
+
+def test_a_folder_in_the_place_of_the_copy_is_left_alone(recipe: Recipe, store: Path) -> None:
+    mine = store.with_name(f"{store.name}-unfiltered")
+    mine.mkdir()
+
+    with pytest.raises(InputError, match="was not made as one"):
+        without_filters(recipe, store, silent)
+    assert mine.is_dir()
+
+
 def test_the_commit_of_a_run_is_that_of_its_beginning(
     recipe: Recipe, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pipelines.comparing import jobs
 
-    commits = iter(["1111111111", "2222222222"])
-    monkeypatch.setattr(jobs, "code_commit", lambda: next(commits))
-    grid = tiny_grid(recipe, store, tmp_path / "runs", ("text_only",))
-    compare(grid, say=silent)
+    run = tmp_path / "runs" / "text_only-seed1"
+    begun = run / "run.json"
+    monkeypatch.setattr(jobs, "code_commit", lambda: "2" * 10 if begun.exists() else "1" * 10)
+    compare(tiny_grid(recipe, store, tmp_path / "runs", ("text_only",)), say=silent)
 
-    assert commit_of_run(tmp_path / "runs" / "text_only-seed1") == "1111111111"
+    assert commit_of_run(run) == "1" * 10
 
 
 def test_code_in_the_folder_of_another_project_has_not_its_commit(

@@ -17,7 +17,7 @@ from cache.records import Post, Span
 from model.build import Parts
 from model.data import PreparedPost, label_set, units_of
 from model.order import batches_of_epoch, derangement, shown_evidence, with_mismatch
-from model.pieces import MARKERS, match_key
+from model.pieces import MARKERS, Pieces, match_key
 
 IDS = {marker: -1 - index for index, marker in enumerate(MARKERS)}
 NAMES = {index: marker for marker, index in IDS.items()}
@@ -33,6 +33,19 @@ def prepare(parts: Parts, names: list[str], words: str = "velora sings") -> list
         parts.preparer.prepare(features_of(stored(name, f"{words} {name}", kept=ALL_STREAMS)))
         for name in names
     ]
+
+
+def test_a_tokenizer_with_limits_of_its_own_cuts_nothing(tmp_path: Path) -> None:
+    """MiniLM's says 128 pieces, and pads to as many."""
+    parts = make_parts(tmp_path)
+    tokenizer = parts.preparer.pieces.tokenizer
+    tokenizer.backend_tokenizer.enable_truncation(4)
+    tokenizer.backend_tokenizer.enable_padding(length=4)
+
+    pieces = Pieces(tokenizer, 24, 16).of_words(["velora"] * 9)
+
+    assert len(set(pieces)) == 1
+    assert tokenizer.unk_token_id not in pieces[-1]
 
 
 def spans(length: int) -> st.SearchStrategy[Span]:

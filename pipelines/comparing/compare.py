@@ -15,7 +15,7 @@ from pipelines.comparing.facts import Facts, facts_of
 from pipelines.comparing.jobs import Job, result_of
 from pipelines.comparing.places import Place
 from pipelines.comparing.rows import Row, Runs, Significance, rows_of
-from pipelines.comparing.scored import Scored, fingerprint_of
+from pipelines.comparing.scored import Scored
 from pipelines.comparing.systems import Block, System, systems_in
 from pipelines.comparing.table import csv_text, latex, markdown
 from pipelines.comparing.workers import LOG, Failure, do_jobs
@@ -61,7 +61,11 @@ class Grid:
             name=name,
             recipe=recipe,
             store=store,
-            fingerprint=fingerprint_of(store),
+            fingerprints={
+                path: place.fingerprints.get(path, "")
+                for path in (store, recipe.second_store())
+                if path is not None
+            },
             run=place.runs / system.run_name(seed),
             split=self.split,
             shown=tuple(shown),

@@ -13,7 +13,6 @@ from cache.manifest import read_manifest
 from model.encoder_identity import encoder_name
 from model.run import Run, read_run
 from pipelines.comparing.places import Place
-from pipelines.comparing.scored import fingerprint_of
 from pipelines.config import Recipe
 from pipelines.runs import code_commit, commit_of_run
 from retrieval.datasets.protocol import CONTAMINATED, is_contaminated, protocol_of
@@ -122,7 +121,7 @@ def facts_of(
         protocol=protocol or f"data of recipe {recipe.name}",
         contaminated=CONTAMINATED if is_contaminated(protocol) else "",
         encoder=encoder_name(recipe.model.text_encoder),
-        stores=tuple(fingerprint_of(place.store) for place in places),
+        stores=tuple(place.fingerprints[place.store] for place in places),
         partners=tuple(
             dict.fromkeys(one.second.store for one in described.values() if one.second)
         ),

@@ -31,7 +31,8 @@ class Job(BaseModel):
         name: what people are told.
         recipe: with the model and the training of this run.
         store: what is read.
-        fingerprint: that it had when the grid was made.
+        fingerprints: of that store, and of the one of the other task if the system reads one,
+            when the grid was made.
         run: folder of the run.
         split: what is scored.
         shown: whose evidence it is shown at the test; a test for each.
@@ -43,7 +44,7 @@ class Job(BaseModel):
     name: str
     recipe: Recipe
     store: Path
-    fingerprint: str
+    fingerprints: dict[Path, str]
     run: Path
     split: str = "test"
     shown: tuple[EvidenceOf, ...] = ("own",)
@@ -60,7 +61,7 @@ def do_job(job: Job, *, progress: bool = False) -> None:
     commit = code_commit()
     lock = WriterLock(job.run / _LOCK)
     try:
-        _refuse_other_store(job)
+        _refuse_other_stores(job)
         if not is_finished(job):
             report = train(
                 job.store,
@@ -75,6 +76,7 @@ def do_job(job: Job, *, progress: bool = False) -> None:
             if not report.finished:
                 raise InputError(f"{job.run} was stopped early. Run the same command again.")
             write_recipe(job.run, job.recipe, job.store, commit)
+        _refuse_other_stores(job)
         for shown in job.shown:
             scored(job.run, job.store, job.split, shown, device=job.device, progress=progress)
     finally:
@@ -89,7 +91,7 @@ def result_of(job: Job, shown: EvidenceOf) -> Scored | None:
     """
     if not is_finished(job):
         return None
-    return kept_score(job.run, job.fingerprint, job.split, shown)
+    return kept_score(job.run, job.fingerprints[job.store], job.split, shown)
 
 
 def is_finished(job: Job) -> bool:
@@ -112,19 +114,20 @@ def is_finished(job: Job) -> bool:
     return (job.run / RECIPE_FILE).is_file()
 
 
-def _refuse_other_store(job: Job) -> None:
-    """Refuse a store that was built anew since the grid was made: its runs are in one table.
+def _refuse_other_stores(job: Job) -> None:
+    """Refuse stores that were built anew since the grid was made: its runs are in one table.
 
     Raises:
-        StoreMismatch: it was.
+        StoreMismatch: one was.
     """
-    found = fingerprint_of(job.store)
-    if found != job.fingerprint:
-        raise StoreMismatch(
-            f"{job.store} was built anew while systems were compared on it: its fingerprint was "
-            f"{job.fingerprint[:_SHOWN]} and is {found[:_SHOWN]}. Build it as it was, or compare "
-            "on the new one with another --out."
-        )
+    for store, was in job.fingerprints.items():
+        found = fingerprint_of(store)
+        if was and found != was:
+            raise StoreMismatch(
+                f"{store} was built anew while systems were compared on it: its fingerprint was "
+                f"{was[:_SHOWN]} and is {found[:_SHOWN]}. Build it as it was, or compare on the "
+                "new one with another --out."
+            )
 
 
 def _differences(job: Job, there: Run) -> list[str]:
@@ -134,7 +137,7 @@ def _differences(job: Job, there: Run) -> list[str]:
         *([] if _same_encoder(job, there) else ["model.text_encoder"]),
         *_differing("train.", job.recipe.train.model_dump(), there.train.model_dump()),
         *(["task"] if there.task != model_task(job.recipe) else []),
-        *(["store"] if there.store != job.fingerprint else []),
+        *(["store"] if there.store != job.fingerprints[job.store] else []),
         *(["partner_store"] if second != _second_store(job) else []),
     ]
 
@@ -142,7 +145,7 @@ def _differences(job: Job, there: Run) -> list[str]:
 def _second_store(job: Job) -> str | None:
     """Return the fingerprint of the store of the other task; None for a system that reads none."""
     second = job.recipe.second_store()
-    return None if second is None else fingerprint_of(second)
+    return None if second is None else job.fingerprints[second]
 
 
 def _same_encoder(job: Job, there: Run) -> bool:

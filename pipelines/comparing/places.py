@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from cache import open_store
+from cache import MANIFEST_NAME, open_store
+from cache.manifest import read_manifest
 from pipelines.config import Recipe
 
 Say = Callable[[str], None]
@@ -24,6 +25,8 @@ class Place:
         store: what systems read.
         runs: folder of the runs.
         unfiltered: the store curated without filters; None where no row reads it.
+        fingerprints: of these stores, and of the recipe's partner store where there is one, when
+            the grid was made.
     """
 
     name: str
@@ -31,6 +34,19 @@ class Place:
     store: Path
     runs: Path
     unfiltered: Path | None = None
+    fingerprints: Mapping[Path, str] = field(default_factory=dict)
+
+
+def place_of(
+    name: str, recipe: Recipe, store: Path, runs: Path, unfiltered: Path | None = None
+) -> Place:
+    """Return a place that knows what its stores are now."""
+    partner = recipe.partner_store
+    stores = [store, *([unfiltered] if unfiltered else [])]
+    if partner is not None and (partner / MANIFEST_NAME).is_file():
+        stores.append(partner)
+    known = {path: read_manifest(path).fingerprint for path in stores}
+    return Place(name, recipe, store, runs, unfiltered, known)
 
 
 @contextmanager
@@ -59,8 +75,8 @@ def one_place(
     with open_store(store, reader="parquet"):
         pass
     if not unfiltered:
-        return Place("", recipe, store, runs)
+        return place_of("", recipe, store, runs)
     # A trainer's machine has nothing that curates, and compares all the same.
     from pipelines.comparing.unfiltered import without_filters
 
-    return Place("", recipe, store, runs, without_filters(recipe, store, say))
+    return place_of("", recipe, store, runs, without_filters(recipe, store, say))

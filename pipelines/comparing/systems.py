@@ -140,19 +140,13 @@ def blocks_of(
             named here, or a system cannot lose what is to be taken from it.
     """
     _check(fusions, shares, ablate)
+    readers = [fusion for fusion in fusions if _reads_evidence(fusion)]
+    _check_evidence(readers, ablate, ablated, controls)
     if recipe.train.share != 1:
         raise InputError(
             f"train.share = {recipe.train.share:g} would stand in no heading of the table; leave "
             "it at 1, and name shares in percent with --share."
         )
-    readers = [fusion for fusion in fusions if _reads_evidence(fusion)]
-    if (ablate or controls) and not readers and not ablated:
-        raise InputError(
-            f"none of {', '.join(fusions)} reads evidence, so there is nothing to take away or to "
-            "swap. Name a system that does, or leave out --ablate and --controls."
-        )
-    if ablated and not ablate:
-        raise InputError("--ablated goes with --ablate, which says what is taken away. Add it.")
     chosen: Sequence[str] = ()
     if ablate:
         chosen = ablated or (["synthesis"] if "synthesis" in fusions else readers)
@@ -195,6 +189,18 @@ def _check(fusions: Sequence[str], shares: Sequence[float], ablate: Sequence[str
     for name in ablate:
         if name not in ABLATIONS:
             raise InputError(f"cannot ablate {name!r}; known are {', '.join(ABLATIONS)}.")
+
+
+def _check_evidence(
+    readers: Sequence[str], ablate: Sequence[str], ablated: Sequence[str] | None, controls: bool
+) -> None:
+    if (ablate or controls) and not readers and not ablated:
+        raise InputError(
+            "no system that is compared reads evidence, so there is nothing to take away or to "
+            "swap. Name one that does, or leave out --ablate and --controls."
+        )
+    if ablated and not ablate:
+        raise InputError("--ablated goes with --ablate, which says what is taken away. Add it.")
 
 
 def _controlled(fusions: Iterable[str], controls: bool) -> list[System]:

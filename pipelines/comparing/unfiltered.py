@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from cache.errors import InputError
 from cache.manifest import read_manifest
 from pipelines.building import build_recipe, curation_of, refuse_unfinished
 from pipelines.comparing.places import Say, alone
@@ -16,27 +17,41 @@ from retrieval.settings import CurateSettings, NoiseSettings
 def without_filters(recipe: Recipe, store: Path, say: Say) -> Path:
     """Return a copy of ``store`` that was curated without filters, beside it; nobody is asked.
 
-    A copy of what the store was before is made anew: its recordings may lack what was asked since.
+    A copy that is unfinished, or of what the store was before, is made anew: it may lack answers.
 
     Raises:
-        InputError: the recordings of the store lack answers.
+        InputError: the recordings of the store lack answers, or what is in the copy's place is
+            none.
     """
     copy = store.with_name(f"{store.name}-unfiltered")
+    # Says of which store a finished copy is; empty until then.
     origin = store.with_name(f".{copy.name}.origin")
     with alone(store.with_name(f".{copy.name}.lock")):
         of = read_manifest(store).fingerprint
-        if not copy.exists() or not origin.is_file() or origin.read_text() != of:
+        if copy.exists() and not origin.is_file():
+            raise InputError(
+                f"{copy} stands where a copy of {store} without filters belongs, and was not made "
+                "as one. Move it away, or remove it."
+            )
+        if not copy.exists() or origin.read_text() != of:
             say(f"{copy}: curated without filters, from the recordings of {store.name}")
-            unfinished = copy.with_name(f".{copy.name}.unfinished")
-            for old in (unfinished, copy):
-                shutil.rmtree(old, ignore_errors=True)
-            shutil.copytree(store, unfinished, ignore=shutil.ignore_patterns("local"))
-            unfinished.rename(copy)
-            origin.write_text(of)
+            origin.write_text("")
+            _copied(store, copy)
         bare = recipe.model_copy(update={"curate": unfiltered(curation_of(store))})
         report = build_recipe(bare, copy, asking=AskingOptions(offline=True), say=say)
-    refuse_unfinished(report, copy, f"Build {store} again, which asks what is missing.")
+        refuse_unfinished(
+            report, copy, f"The recordings of {store} lack answers: pull them, or build it anew."
+        )
+        origin.write_text(of)
     return copy
+
+
+def _copied(store: Path, copy: Path) -> None:
+    unfinished = copy.with_name(f".{copy.name}.unfinished")
+    for old in (unfinished, copy):
+        shutil.rmtree(old, ignore_errors=True)
+    shutil.copytree(store, unfinished, ignore=shutil.ignore_patterns("local"))
+    unfinished.rename(copy)
 
 
 def unfiltered(settings: CurateSettings) -> CurateSettings:

@@ -11,7 +11,7 @@ from typing import Final
 from cache.errors import InputError
 from cache.files import make_folder
 from pipelines.building import build_recipe, refuse_unfinished
-from pipelines.comparing.places import Place, Say, alone
+from pipelines.comparing.places import Place, Say, alone, place_of
 from pipelines.comparing.unfiltered import without_filters
 from pipelines.config import Recipe, load_recipe
 from pipelines.sample.world import WorldSize, generate_world
@@ -62,23 +62,28 @@ def world_places(
         make_folder(home)
         with alone(home / _LOCK):
             _make_world(seed, home / "sample", size or WorldSize(), say)
-            places.append(_world_place(recipe, seed, home, runs, unfiltered, say))
+            _make_kb(recipe, seed, home, say)
             if partner:
                 _build(_placed(load_recipe(_partner(recipe)), home), seed, home, say)
+            places.append(_world_place(recipe, seed, home, runs, unfiltered, say))
     return places
 
 
 def _world_place(
     recipe: Recipe, seed: int, home: Path, runs: Path, filters_off: bool, say: Say
 ) -> Place:
-    """Return the place in the world at ``home``, with its knowledge base and stores made."""
-    placed, knowledge = _placed(recipe, home), home / "kb"
+    """Return the place in the world at ``home``, with its stores made."""
+    placed = _placed(recipe, home)
+    store = _build(placed, seed, home, say)
+    without = without_filters(placed, store, say) if filters_off else None
+    return place_of(f"world {seed}", placed, store, runs / f"world-{seed}", without)
+
+
+def _make_kb(recipe: Recipe, seed: int, home: Path, say: Say) -> None:
+    knowledge = home / "kb"
     if not (knowledge / KB_MANIFEST).exists():
         say(f"world {seed}: knowledge base -> {knowledge}")
         build_kb(home / "sample" / "kb", knowledge, recipe.observe, progress=True)
-    store = _build(placed, seed, home, say)
-    without = without_filters(placed, store, say) if filters_off else None
-    return Place(f"world {seed}", placed, store, runs / f"world-{seed}", without)
 
 
 def _build(placed: Recipe, seed: int, home: Path, say: Say) -> Path:

@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     from model.training import train
     from model.training.ranks import EndedElsewhere
     from model.training.trackers import default_tools
-    from pipelines.runs import RECIPE_FILE, code_commit, write_recipe
+    from pipelines.runs import code_commit, commit_of_run, write_recipe
     from pipelines.tasks import model_task
 
     recipe, store = read_recipe(options)
@@ -58,8 +58,8 @@ def run(options: argparse.Namespace) -> int:
         return 1
     if not report.first:
         return 0
-    if report.posts_per_second or not (out / RECIPE_FILE).is_file():
-        write_recipe(out, recipe, store, commit)
+    # Where nothing was left to train, the code that did is another one.
+    write_recipe(out, recipe, store, commit if report.posts_per_second else commit_of_run(out))
     result = {
         "run": str(out),
         "best_dev_f1": report.best_f1,

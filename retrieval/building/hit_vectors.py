@@ -51,6 +51,7 @@ class HitVectors:
         self._fingerprint = encoder_fingerprint
         self._book = book
         self._remembered: OrderedDict[str, Vector | None] = OrderedDict()
+        self._not_seen: dict[str, PhotoProblem] = {}
 
     def embed(self, hits: Sequence[Hit]) -> None:
         """Record the embeddings of those of ``hits`` that come without one."""
@@ -84,9 +85,12 @@ class HitVectors:
 
         Raises:
             EncoderMismatch: the hit's embedding is of another encoder than the query's.
+            PhotoProblem: nobody could look at the hit's image this time.
         """
         vector = hit.embedding if hit.embedding is not None else self._recorded(hit)
         if vector is None:
+            if problem := self._not_seen.get(self._key(hit) or ""):
+                raise problem
             return hit
         if query.embedding is None:
             return replace(hit, embedding=vector)
@@ -110,8 +114,10 @@ class HitVectors:
                 pixels.append(decode_image(self._book.media(media_key).data).pixels)
                 keys.append(key)
             except PhotoProblem as problem:
-                if problem.unavailable:
-                    raise
+                if problem.passing:
+                    # Nothing is recorded: whoever needs this image fails for itself, in `attach`.
+                    self._not_seen[key] = problem
+                    continue
                 # Curation drops the hit and says why.
                 broken.append(Recording(key, _ENCODER, "", "", _NO_VECTOR))
         if broken:

@@ -22,7 +22,7 @@ from retrieval.kb.sorting import sorted_documents
 from retrieval.kb.sources import NamedSource
 from retrieval.kb.work import Work
 from retrieval.sight.lots import in_lots
-from retrieval.sight.photos import Photo, PhotoProblem
+from retrieval.sight.photos import NO_MEMORY, Photo, PhotoProblem
 
 TEXTS: Final = "texts.f16"
 IMAGES: Final = "images.f16"
@@ -119,9 +119,16 @@ def _loaded(
 
 
 def _image(document: RawDocument) -> Photo | PhotoProblem:
+    """Return a document's image, or why there is none.
+
+    Raises:
+        PhotoProblem: there was no memory for it, which says nothing of the image.
+    """
     try:
         return load_document_image(document)
     except PhotoProblem as problem:
+        if problem.reason == NO_MEMORY:
+            raise
         return problem
 
 

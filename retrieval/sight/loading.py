@@ -126,7 +126,7 @@ class PhotoLoader:
                 return _Loaded(decode_image(source, needs), "ok")
             return _Loaded(load_photo(source, needs), "ok")
         except PhotoProblem as problem:
-            if problem.unavailable:
+            if problem.passing:
                 # It was there when the data set was read: "could not look" is no "has none".
                 reason = f"photo {post.photo_name}: {problem} Then build again."
                 _log.warning("post %s waits for its photo: %s", post.example_id, problem)

@@ -46,8 +46,9 @@ _UPRIGHT: Final = {
 _ON_ITS_SIDE: Final = frozenset({5, 6, 7, 8})
 # What a JPEG decoder can leave out: all but one in so many pixels of each row and column.
 _JPEG_SCALES: Final = (8, 4, 2)
-# Reasons why nobody knows what a photo's bytes are.
-_UNAVAILABLE: Final = frozenset({"missing", "unreadable", "no memory"})
+NO_MEMORY: Final = "no memory"
+# Reasons that say nothing of the photo itself.
+_PASSING: Final = frozenset({"missing", "unreadable", NO_MEMORY})
 # Photos are scaled to what is needed where that is less than this part of their sides.
 _WORTHWHILE: Final = 0.8
 
@@ -101,9 +102,9 @@ class PhotoProblem(InputError):
         self.reason = reason
 
     @property
-    def unavailable(self) -> bool:
+    def passing(self) -> bool:
         """Whether nothing is known of the photo itself: another time it may be of use."""
-        return self.reason in _UNAVAILABLE
+        return self.reason in _PASSING
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,7 +178,7 @@ def _unreadable(path: Path, error: Exception) -> PhotoProblem:
 
 def _no_memory(name: str) -> PhotoProblem:
     return PhotoProblem(
-        "no memory", f"there was no memory for {name}. Free some, or scale it down."
+        NO_MEMORY, f"there was no memory for {name}. Free some, or let fewer processes run."
     )
 
 
