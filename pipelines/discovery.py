@@ -143,7 +143,8 @@ def _finished(path: Path, wanted: Decided) -> dict[str, Any]:
         found = Decided.model_validate(result["decided"])
         table([result]), _headline(result)
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        what = "no description" if isinstance(error, ValidationError) else str(error)
+        undescribed = isinstance(error, (ValidationError, KeyError))
+        what = "what decided it is not there, or is no such thing" if undescribed else str(error)
         raise InputError(
             f"{path} is damaged, or of an older version ({what}). Delete it, and it is made anew."
         ) from error

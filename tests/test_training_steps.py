@@ -100,6 +100,13 @@ def test_dev_is_evaluated_every_so_many_epochs_and_after_the_last(tmp_path: Path
     assert report.best_epoch in (2, 4, 5)
 
 
+def test_what_is_refused_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(RamieError):
+        train(tmp_path / "none", "entities", model_settings(), train_settings(), tmp_path / "run")
+
+    assert not (tmp_path / "run").exists()
+
+
 def test_early_stopping_waits_for_an_evaluation(tmp_path: Path) -> None:
     still = {"epochs": 9, "patience": 1, "learning_rate": 1e-9, "head_learning_rate": 1e-9}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -128,6 +128,8 @@ def _alone(folder: Path, ranks: Ranks) -> Iterator[None]:
     finally:
         if lock is not None:
             lock.release()
+            with suppress(OSError):  # what was refused leaves no empty folder
+                folder.rmdir()
 
 
 class _Training:
