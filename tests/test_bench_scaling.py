@@ -116,3 +116,29 @@ def test_the_command_knows_its_parts(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main([*call, "--json"]) == 0
     table = json.loads(capsys.readouterr().out)["table"]
     assert "there is no store" in table[0]["what"]
+
+
+@pytest.mark.parametrize("part", ["observing", "scale", "build"])
+def test_a_name_that_no_part_knows_is_refused_before_anything_is_measured(
+    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[str] = []
+
+    def measure(options: Options) -> list[Figure]:
+        measured.append(part)
+        return []
+
+    parts = {part: measure}
+    monkeypatch.setattr(efficiency, "PARTS", parts)
+    with pytest.raises(InputError, match="no part 'lop'"):
+        bench_efficiency([part], Options(tmp_path, only=("lop",)), lambda _: None)
+    assert measured == []
+
+
+@pytest.mark.parametrize("part", ["read", "train", "evidence", "store"])
+def test_a_part_that_has_no_quick_sizes_says_so(
+    part: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"pipelines.verbs.bench._{part}", lambda options: {})
+    assert main(["bench", part, "--quick"]) == 2
+    assert f"--quick does nothing for {part!r}" in capsys.readouterr().err

@@ -7,6 +7,7 @@ import resource
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -440,14 +441,94 @@ def test_a_dead_host_is_not_tried_for_each_of_its_images() -> None:
     assert fetcher.counts["unavailable"] == 50
 
 
-def test_a_host_that_turns_everything_away_is_left_alone(server: HostileServer) -> None:
+def turned_away(server: HostileServer) -> tuple[Fetching, list[Target]]:
+    """Return who was to fetch twenty images of a host that wants none to be asked for."""
     targets = [Target(server.url(f"/{index}", "a.test"), "image") for index in range(20)]
     for index in range(20):
         server.on(f"/{index}", says(b"", status="429 Slowly", Retry_After="31"))
     fetching = Fetching(server, clock=FakeClock())
     fetching.fetcher.fetch(targets)
+    return fetching, targets
+
+
+def test_a_host_that_turns_everything_away_is_left_alone(server: HostileServer) -> None:
+    fetching, _ = turned_away(server)
     assert len(server.paths) == 2
-    assert {fetching.fetcher.get(target).problem for target in targets} == {"status 429"}
+    assert fetching.fetcher.counts == Counter(fetched=0, recorded=0, failed=2, unavailable=18)
+
+
+def test_what_a_host_was_not_asked_for_has_no_recording_and_is_fetched_later(
+    server: HostileServer,
+) -> None:
+    fetching, targets = turned_away(server)
+    asked = [one for one in targets if any(one.url.endswith(path) for path in server.paths)]
+    left = [one for one in targets if one not in asked]
+    assert {fetching.fetcher.get(target).problem for target in asked} == {"status 429"}
+    for target in left:
+        with pytest.raises(ProviderUnavailable, match="its host failed time after time"):
+            fetching.fetcher.get(target)
+
+    for index in range(20):
+        server.on(f"/{index}", says(PHOTO, "image/jpeg"))
+    later = Fetching(server, fetching.book, clock=FakeClock())
+    later.fetcher.fetch(targets)
+    assert {later.fetcher.get(target).problem for target in left} == {""}
+    assert later.fetcher.counts == Counter(fetched=18, recorded=2, failed=0, unavailable=0)
+
+
+def test_rules_that_cannot_be_had_now_forbid_nothing_for_good(server: HostileServer) -> None:
+    server.on("/robots.txt", says(b"", status="503 Later"))
+    targets = [Target(server.url(f"/{index}", "a.test"), "image") for index in range(20)]
+    fetching = Fetching(server, robots=True)
+    fetching.fetcher.fetch(targets)
+    assert fetching.fetcher.counts["unavailable"] == 18
+
+
+def test_a_host_that_was_reached_before_is_there() -> None:
+
+    class Restarting:
+        num_sent = 0
+
+        def send(self, request: Request) -> Response:
+            self.num_sent += 1
+            raise NoAnswer(f"no answer of {request.url}", reached=self.num_sent <= POLITE.attempts)
+
+    settings = FetchSettings(robots=False, seconds_between=0)
+    fetcher = Fetcher(Restarting(), settings, POLITE, MemoryBook())
+    fetcher.fetch(Target(f"http://a.test/{index}", "image") for index in range(50))
+    assert fetcher.counts == Counter(fetched=0, recorded=0, failed=2, unavailable=48)
+
+
+def test_what_is_recorded_of_a_dead_host_names_no_other_url(server: HostileServer) -> None:
+    server.on("/a.jpg", says(PHOTO, "image/jpeg"))
+    fetching = Fetching(server)
+    dead = [Target(f"http://dead.test/{index}.jpg", "image") for index in range(5)]
+    fetching.fetcher.fetch([*dead, Target(fetching.url("/a.jpg"), "image")])
+    for target in dead:
+        problem = fetching.fetcher.get(target).problem
+        assert problem == "its host was not reached" or target.url in problem
+
+
+def test_want_of_memory_says_nothing_of_an_image_or_page(
+    server: HostileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(*_: Any, **__: Any) -> Any:
+        raise MemoryError
+
+    server.on("/a.jpg", says(PHOTO, "image/jpeg"))
+    server.on("/a", says(PAGE % LINES, "text/html"))
+    targets = [Target(server.url("/a.jpg", "a.test"), "image")]
+    targets.append(Target(server.url("/a", "b.test"), "page"))
+    fetching = Fetching(server)
+    with monkeypatch.context() as patch:
+        patch.setattr("retrieval.sight.photos._upright", no_memory)
+        patch.setattr("retrieval.fetching.pages.bare_extraction", no_memory)
+        fetching.fetcher.fetch(targets)
+    for target in targets:
+        with pytest.raises(ProviderUnavailable, match="no memory"):
+            fetching.fetcher.get(target)
+    fetching.fetcher.fetch(targets)
+    assert [fetching.fetcher.get(target).problem for target in targets] == ["", ""]
 
 
 def test_hosts_are_asked_in_parallel_and_each_one_thing_at_a_time(server: HostileServer) -> None:

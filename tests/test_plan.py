@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from live_helpers import LivePlayer
 from tiny_kb import Line, write_folder
 
+from cache.keys import content_key
+from cache.records import Observation, Query
 from pipelines.building import build_recipe
 from pipelines.cli import main
 from pipelines.config import Recipe, load_recipe
 from pipelines.planning.forecast import expected_bytes, forecast
+from pipelines.planning.questions import expected_questions
 from pipelines.planning.rates import Measured, Rates, measure, through
 from pipelines.planning.sample_build import folder_bytes, part_of
+from retrieval.asking.queries import make_queries
 from retrieval.building.identity import store_identity
 from retrieval.datasets import read_dataset
 from retrieval.kb.knowledge_base import build_kb
+from retrieval.providers.base import query_key
 
 POSTS = 240
 SAMPLE = 90
@@ -160,6 +167,58 @@ def test_live_providers_cost_their_pace_and_price_and_are_not_asked(world: Path)
     assert plan.parts["line"] >= (number - 1) * 2.5
     assert plan.fetches == number * 8
     assert any("nobody was asked" in one for one in plan.assumptions)
+
+
+def test_of_posts_beyond_those_that_are_recorded_every_question_is_asked(world: Path) -> None:
+    recipe = recipe_of(world, "searxng", **{"ask.prices.searxng": 4.0})
+    measured = measured_of(recipe)
+    (provider,) = measured.providers
+    recorded = {
+        query_key(provider, query, recipe.ask.hits_per_query)
+        for example in measured.dataset.examples
+        for query in make_queries(Observation(example.post))
+    }
+    plan = forecast(recipe, measured, POSTS * 3, 1, recorded)
+
+    (questions,) = plan.questions
+    number = 2 * POSTS * 3 // 4
+    assert (questions.distinct, questions.recorded) == (number * 3, number)
+    assert questions.requests == questions.missing == number * 2
+    assert questions.seconds == number * 2 * 2.5
+    assert plan.money == {"searxng": pytest.approx(number * 2 * 4.0 / 1000)}
+
+
+class PhotoSearch(LivePlayer):
+    """Is asked about photos alone."""
+
+    def accepts(self, query: Query) -> bool:
+        return bool(query.image_key)
+
+
+def test_of_questions_about_photos_those_that_are_recorded_are_told_apart(world: Path) -> None:
+    dataset = read_dataset(recipe_of(world).dataset)
+    posts = [example.post for example in dataset.examples]
+    photos = {post.example_id: Path(f"{post.example_id}.jpg") for post in posts}
+    dataset = replace(dataset, photos=photos)
+    sample = [Observation(post, photo_key=content_key(post.example_id.encode())) for post in posts]
+    sample = sample[: POSTS // 10]
+    provider = PhotoSearch("photos", answers_both=True)
+    keys = [
+        query_key(provider, query, 8)
+        for one in sample[: len(sample) // 4]
+        for query in make_queries(one)
+        if provider.accepts(query)
+    ]
+
+    fresh = expected_questions(dataset, sample, provider, (), 8, 2.5)
+    again = expected_questions(dataset, sample, provider, keys, 8, 2.5)
+    beyond = expected_questions(dataset, sample, provider, keys, 8, 2.5, times=2)
+
+    assert (fresh.distinct, fresh.recorded, fresh.requests) == (2 * POSTS, 0, POSTS)
+    assert (again.distinct, again.recorded) == (2 * POSTS, 2 * POSTS // 4)
+    assert again.requests == POSTS * 3 // 4
+    assert (beyond.distinct, beyond.recorded) == (4 * POSTS, 2 * POSTS // 4)
+    assert (beyond.requests, beyond.exact) == (POSTS * 3 // 4 + POSTS, False)
 
 
 def test_a_price_changes_no_fingerprint(world: Path) -> None:

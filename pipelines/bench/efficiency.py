@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cache.errors import RamieError
+from cache.errors import InputError, RamieError
 from pipelines.bench.figures import Figure
 
 Say = Callable[[str], None]
@@ -56,7 +56,12 @@ def bench_efficiency(parts: Sequence[str], options: Options, say: Say) -> dict[s
         parts: in the order in which they are measured.
         options: how much.
         say: told every row as it is measured, and the table at the end.
+
+    Raises:
+        InputError: ``options.only`` names what no part of ``parts`` has.
     """
+    if options.only:
+        _refuse_unknown(parts, options.only)
     options.work.mkdir(parents=True, exist_ok=True)
     result: dict[str, object] = {}
     bounded: list[tuple[str, Figure]] = []
@@ -79,6 +84,26 @@ def bench_efficiency(parts: Sequence[str], options: Options, say: Say) -> dict[s
     for line in _lines(bounded, left_out):
         say(line)
     return result
+
+
+def _refuse_unknown(parts: Sequence[str], only: Sequence[str]) -> None:
+    known = [name for part in parts for name in _parts_of(part)]
+    if unknown := sorted(set(only) - set(known)):
+        there = f"known are {', '.join(known)}" if known else "name none"
+        raise InputError(f"{', '.join(parts)}: no part {unknown[0]!r}; {there}.")
+
+
+def _parts_of(name: str) -> tuple[str, ...]:
+    """Return what ``only`` may name of one of `PARTS`."""
+    if name == "observing":
+        from pipelines.bench import observing
+
+        return observing.PARTS
+    if name == "scale":
+        from pipelines.bench.scaling import scale
+
+        return scale.PARTS
+    return ()
 
 
 def _table(

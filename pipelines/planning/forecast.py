@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from pydantic import JsonValue
@@ -100,16 +100,14 @@ def forecast(
     share = posts / known
     dataset = part_of(measured.dataset, known)
     questions = [
-        _times(
-            expected_questions(
-                dataset,
-                measured.sample,
-                provider,
-                recorded,
-                ask.hits_per_query,
-                ask.polite.seconds_between,
-            ),
-            share,
+        expected_questions(
+            dataset,
+            measured.sample,
+            provider,
+            recorded,
+            ask.hits_per_query,
+            ask.polite.seconds_between,
+            times=share,
         )
         for provider in measured.providers
     ]
@@ -160,18 +158,6 @@ def expected_bytes(
         each = (_PAGE_BYTES + _IMAGE_BYTES) // 2
         sizes[RECORDINGS] = sizes.get(RECORDINGS, 0) + fetches * each
     return sizes
-
-
-def _times(questions: Questions, share: float) -> Questions:
-    if share == 1:
-        return questions
-    return replace(
-        questions,
-        distinct=round(questions.distinct * share),
-        exact=False,
-        requests=round(questions.requests * share),
-        seconds=questions.seconds * share,
-    )
 
 
 def _fetches(ask: AskSettings, questions: Sequence[Questions], pages: set[str]) -> int:

@@ -60,7 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="smallest sizes, to see that all of it runs here; the figures then mean little",
+        help="smallest sizes, to see that all of it runs here; the figures then mean little; not "
+        "for read, train, evidence and store",
     )
     parser.add_argument(
         "--sizes",
@@ -96,8 +97,11 @@ def run(options: argparse.Namespace) -> int:
         known = ", ".join((*_EFFICIENCY, *others))
         note(f"ramie bench: unknown part {unknown[0]!r}; known are {known}.")
         return 2
-    result: dict[str, object] = {}
     parts = options.part or _EFFICIENCY
+    if options.quick and (usual := [part for part in parts if part in others]):
+        note(f"ramie bench: --quick does nothing for {usual[0]!r}; leave it out of this call.")
+        return 2
+    result: dict[str, object] = {}
     for part in parts:
         if part in others:
             note(f"measuring {part} ...")

@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final, TypeAlias
 from urllib.parse import urldefrag
 
@@ -80,7 +81,8 @@ class Fetcher:
         """Record what is at each of ``targets``; what is recorded is not fetched again.
 
         A problem that may pass is recorded only if the network is known to have worked meanwhile:
-        some server was reached. Otherwise the target stays without a recording.
+        some server was reached. Otherwise the target stays without a recording, and so does one
+        of which nothing was learnt.
         """
         wanted = {self._key(target): target for target in targets}
         missing = {k: one for k, one in wanted.items() if not self._is_recorded(k, one)}
@@ -94,6 +96,9 @@ class Fetcher:
             for key, target, outcome in self._fetch_all(missing):
                 if outcome.reached:
                     self._working_minutes.add(int(outcome.ended // 60))
+                if outcome.unknown:
+                    self._leave({key: outcome.fetched.problem})
+                    continue
                 (passing if outcome.passing else done)[key] = (target, outcome)
                 if len(done) >= _TOGETHER:
                     self._record(done)
@@ -254,14 +259,27 @@ def _fetch_group(fetcher: UrlFetcher, group: _Group) -> Iterator[tuple[str, Targ
     each would cost all pauses and deadlines anew.
     """
     in_a_row = 0
+    is_there = False
     for key, target in group:
         if in_a_row < _FAILURES_TO_BREAK:
             outcome = fetcher.fetch(target)
+            is_there |= outcome.reached
             if not outcome.passing:
                 in_a_row = 0
             else:
                 in_a_row += 1 if outcome.reached else _FAILURES_TO_BREAK
+        else:
+            outcome = _untried(outcome, is_there)
         yield key, target, outcome
+
+
+def _untried(last: Outcome, is_there: bool) -> Outcome:
+    """Return what comes of a target whose host is left alone after ``last``.
+
+    A host that is not there has nothing; of one that is busy nobody knows what it has.
+    """
+    problem = "its host failed time after time" if is_there else "its host was not reached"
+    return replace(last, fetched=Fetched(problem=problem), unknown=is_there)
 
 
 def _writable(url: str) -> str:

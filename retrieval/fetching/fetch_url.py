@@ -70,6 +70,7 @@ class Outcome:
         fetched: for the record.
         media: the copy that is kept of an image.
         passing: whether the problem may be gone another time.
+        unknown: whether nothing was learnt of the target, so that it must not be recorded.
         reached: whether any server was reached, so that the network works.
         began: on the clock.
         ended: on the clock.
@@ -78,6 +79,7 @@ class Outcome:
     fetched: Fetched
     media: Media | None = None
     passing: bool = False
+    unknown: bool = False
     reached: bool = True
     began: float = 0.0
     ended: float = 0.0
@@ -122,15 +124,19 @@ class UrlFetcher:
         if not 200 <= response.status < 300:
             problem = f"status {response.status}"
             return Outcome(_told(response, Fetched(problem=problem, status=response.status)))
-        with self._reading:
-            return self._read_image(response) if images else _read_page(response)
+        try:
+            with self._reading:
+                return self._read_image(response) if images else _read_page(response)
+        except MemoryError:
+            return Outcome(Fetched(problem="no memory"), unknown=True)
 
     def _read_image(self, response: Response) -> Outcome:
         digest = content_key(response.body)
         try:
             media = kept_copy(response.body, self._settings.max_image_side)
         except PhotoProblem as problem:
-            return Outcome(_told(response, Fetched(problem=problem.reason, sha256=digest)))
+            told = _told(response, Fetched(problem=problem.reason, sha256=digest))
+            return Outcome(told, unknown=problem.passing)
         return Outcome(_told(response, Fetched(sha256=digest, media_key=media.key)), media)
 
 

@@ -58,6 +58,7 @@ def read_page(body: bytes, content_type: str) -> Page:
 
     Raises:
         PageProblem: it cannot be parsed.
+        MemoryError: there was too little to parse it, which says nothing of the page.
     """
     text = _plain(_decoded(body, content_type))
     if content_type.strip().lower().startswith("text/plain"):
@@ -68,7 +69,7 @@ def read_page(body: bytes, content_type: str) -> Page:
         title = " ".join((tree.findtext(".//title") or "").split())[:_MAX_TITLE_CHARS]
         document = bare_extraction(tree, fast=True, include_comments=False, with_metadata=False)
         found = getattr(document, "text", None) or ""
-    except PageProblem:
+    except (PageProblem, MemoryError):
         raise
     # Parsers of hostile pages fail in many ways; all of them mean the same to the caller.
     except Exception as error:
