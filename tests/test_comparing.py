@@ -180,11 +180,11 @@ def test_runs_side_by_side_are_those_made_one_by_one(
     recipe: Recipe, store: Path, finished: Path, tmp_path: Path
 ) -> None:
     """With one thread here, too; a failing one has a log of its own."""
-    fusions = ("text_only", "no_such_system", "synthesis")
+    fusions = ("text_only", "hvpnet", "synthesis")
     done = compare(tiny_grid(recipe, store, tmp_path, fusions), workers=2, say=silent)
 
     (failure,) = done.failures
-    assert failure.log == tmp_path / "no_such_system-seed1" / LOG
+    assert failure.log == tmp_path / "hvpnet-seed1" / LOG
     assert failure.log.read_text().strip().endswith(failure.reason)
     for name in ("text_only-seed1", "synthesis-seed1"):
         here, there = (
