@@ -17,7 +17,7 @@ from model.run import Run, read_run
 from pipelines.building import curation_of
 from pipelines.config import Recipe
 from pipelines.options import note
-from pipelines.runs import recipe_of_run
+from pipelines.runs import place_of_task, recipe_of_run
 from pipelines.sources import fetch_client, make_providers
 from retrieval.asking.answers import MemoryBook
 from retrieval.asking.manner import Manner
@@ -119,9 +119,8 @@ def of_task(recipe: Recipe, store: Path, there: Run, task: Task) -> tuple[Recipe
     The recipe of a run that does both tasks is that of the first one's store. How the other's was
     curated stands in that store.
     """
-    trained_on = there.store
-    if task != there.task and there.second is not None:
-        store, trained_on = recipe.second_store() or store, there.second.store
+    store, trained_on = place_of_task(recipe, store, there, task)
+    if task != there.task:
         with suppress(StoreError):
             recipe = recipe.model_copy(update={"curate": curation_of(store)})
     with suppress(StoreError):

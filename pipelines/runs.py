@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from cache.errors import InputError, StoreMismatch
 from cache.manifest import read_manifest
 from model.data import Task
-from model.run import read_run, write_atomically
+from model.run import Run, read_run, write_atomically
 from pipelines.config import Recipe
 
 RECIPE_FILE: Final = "recipe.json"
@@ -73,10 +73,7 @@ def store_of_run(run: Path, task: Task | None = None) -> Path:
     """
     recipe, store = recipe_of_run(run)
     there = read_run(run)
-    trained_on = there.store
-    if task not in (None, there.task) and there.second is not None:
-        # A run of one task has no second store; whoever reads the run then says so.
-        store, trained_on = recipe.second_store() or store, there.second.store
+    store, trained_on = place_of_task(recipe, store, there, task or there.task)
     found = read_manifest(store).fingerprint
     if trained_on and found != trained_on:
         raise StoreMismatch(
@@ -85,6 +82,14 @@ def store_of_run(run: Path, task: Task | None = None) -> Path:
             "one, to use it all the same."
         )
     return store
+
+
+def place_of_task(recipe: Recipe, store: Path, there: Run, task: Task) -> tuple[Path, str]:
+    """Return where the store of ``task`` lies, and the fingerprint that a run was trained on."""
+    if task == there.task or there.second is None:
+        # A run of one task has no second store; whoever reads the run then says so.
+        return store, there.store
+    return recipe.second_store() or store, there.second.store
 
 
 def commit_of_run(run: Path) -> str:

@@ -22,6 +22,22 @@ def answer(number: int, size: int = 100) -> Recording:
     return Recording(f"{number:064d}", "kb", "{}", "2026-01-01T00:00:00Z", body)
 
 
+def trap_recording(store: Path, kind: str, elsewhere: Path) -> str:
+    """Put a pipe, a link or a linked folder in the place of a recording; return what is said.
+
+    What a link leads to is sound, and somebody else's.
+    """
+    path = next((store / "recordings").iterdir())
+    if kind == "pipe":
+        path.unlink()
+        os.mkfifo(path)
+    else:
+        linked = path if kind == "link" else path.parent
+        linked.rename(elsewhere)
+        linked.symlink_to(elsewhere)
+    return "is a symbolic link" if kind == "folder" else f"{path.name} is not a regular file"
+
+
 def make_store(path: Path, *, recorded: int = 2, size: int = 100) -> Manifest:
     """Write a small store with recordings, of which each is a segment of its own."""
     manifest = build(path)

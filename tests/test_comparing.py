@@ -77,7 +77,7 @@ def test_a_table_is_made_again_without_training_or_testing(
 
 def test_a_kept_test_is_the_test(recipe: Recipe, store: Path, finished: Path) -> None:
     run = finished / "synthesis-seed1"
-    fingerprint = scoring.fingerprint_of(store)
+    fingerprint = read_manifest(store).fingerprint
 
     kept = kept_score(run, fingerprint, "test", "own")
     again = evaluate(run, store, "test", "own")
@@ -137,7 +137,7 @@ def test_a_kept_test_of_something_else_is_none(
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(finished / "text_only-seed1", run)
-    fingerprint = scoring.fingerprint_of(store)
+    fingerprint = read_manifest(store).fingerprint
     assert kept_score(run, fingerprint, "test", "own") is not None
     score = run / scoring.FOLDER / "test-own.json"
     if change == "run":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -16,7 +15,15 @@ from pathlib import Path
 import pytest
 from cache_helpers import IDENTITY, files_of, shard, write
 from hostile_server import HostileServer
-from sharing_helpers import WebFolder, answer, change_store, make_store, shown, travelling
+from sharing_helpers import (
+    WebFolder,
+    answer,
+    change_store,
+    make_store,
+    shown,
+    trap_recording,
+    travelling,
+)
 from test_join import build, dataset_in
 
 from cache import (
@@ -315,15 +322,7 @@ def test_a_damaged_store_is_not_shown_to_others(store: Path, url: str, tmp_path:
 def test_only_files_of_the_store_itself_are_pushed(
     store: Path, url: str, tmp_path: Path, kind: str
 ) -> None:
-    path = next((store / "recordings").iterdir())
-    if kind == "pipe":
-        path.unlink()
-        os.mkfifo(path)
-    else:
-        linked = path if kind == "link" else path.parent
-        linked.rename(tmp_path / "elsewhere")
-        linked.symlink_to(tmp_path / "elsewhere")
-    said = "is a symbolic link" if kind == "folder" else f"{path.name} is not a regular file"
+    said = trap_recording(store, kind, tmp_path / "elsewhere")
     with pytest.raises(StoreDamaged, match=said):
         push(store, url, PUSH)
 

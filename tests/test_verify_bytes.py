@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import random
 from pathlib import Path
 
 import pytest
 from cache_helpers import build, files_of, image
+from sharing_helpers import trap_recording
 
 from cache import Recording, Recordings
 from cache.checking.verify_bytes import verify_bytes
@@ -55,17 +55,8 @@ def test_a_file_too_many_is_found(store: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["pipe", "link", "folder"])
 def test_only_files_of_the_store_itself_are_read(store: Path, tmp_path: Path, kind: str) -> None:
-    path = next((store / "recordings").iterdir())
-    if kind == "pipe":
-        path.unlink()
-        os.mkfifo(path)
-    else:
-        # What it leads to is sound, and somebody else's.
-        linked = path if kind == "link" else path.parent
-        linked.rename(tmp_path / "elsewhere")
-        linked.symlink_to(tmp_path / "elsewhere")
+    said = trap_recording(store, kind, tmp_path / "elsewhere")
     problems = verify_bytes(store).problems
-    said = "is a symbolic link" if kind == "folder" else f"{path.name} is not a regular file"
     assert any(said in problem for problem in problems), problems
 
 

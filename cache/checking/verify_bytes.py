@@ -14,7 +14,6 @@ from cache.checking.strangers import RECORDINGS, strangers
 from cache.checking.verify import THREADS, VerifyReport
 from cache.checking.verify_ends import card_problems, manifest_problems
 from cache.errors import StoreError
-from cache.files import check_regular
 from cache.manifest import read_manifest
 from cache.recording.segments import check_segment, segments
 from cache.tables.shards import check_bytes
@@ -38,7 +37,7 @@ def verify_bytes(path: Path | str, *, progress: bool = False) -> VerifyReport:
     files = manifest.files
     recorded = segments(root / RECORDINGS)
     checks: list[Callable[[], object]] = [partial(check_bytes, root, file) for file in files]
-    checks += [partial(_check_segment, root, segment) for segment, _ in recorded]
+    checks += [partial(check_segment, segment, root) for segment, _ in recorded]
     with ThreadPoolExecutor(THREADS) as pool:
         said = pool.map(_problem, checks)
         bar = tqdm(said, "comparing", len(checks), disable=None if progress else True)
@@ -51,11 +50,6 @@ def verify_bytes(path: Path | str, *, progress: bool = False) -> VerifyReport:
     counts = Counter(posts=manifest.num_examples, files=len(checks))
     counts["bytes"] = sum(file.size_bytes for file in files)
     return VerifyReport(tuple(problems), dict(counts))
-
-
-def _check_segment(root: Path, segment: Path) -> None:
-    check_regular(segment, root)
-    check_segment(segment)
 
 
 def _problem(check: Callable[[], object]) -> str | None:

@@ -14,7 +14,6 @@ from cache.checking.plausible import whole
 from cache.checking.verify_findings import ShardFindings
 from cache.checking.verify_rows import check_keys, digests_of, first_other
 from cache.errors import RamieError, StoreDamaged
-from cache.files import check_regular
 from cache.recording.segments import FORGET, SegmentTable, check_segment, open_segment
 
 _AGAIN: Final = (
@@ -37,8 +36,7 @@ def check_recorded(path: Path, table: SegmentTable) -> SegmentFindings:
     """Read every byte and every row of a segment."""
     found = SegmentFindings(path, table)
     try:
-        check_regular(path, path.parent.parent)
-        check_segment(path)
+        check_segment(path, path.parent.parent)
         file = open_segment(path, table)
         for part in file.parts():
             found.rows += part.num_rows

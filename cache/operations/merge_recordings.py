@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from cache.files import TEMPORARY, check_regular, explaining, make_folder, sync_folder
+from cache.files import TEMPORARY, explaining, make_folder, sync_folder
 from cache.recording.segments import check_segment, open_segment, segments
 
 _CHUNK_BYTES: Final = 1 << 20
@@ -28,8 +28,7 @@ def merge_recordings(folders: Iterable[Path], out: Path) -> None:
         for path, table in segments(folder):
             target = out / path.name
             if not target.exists():
-                check_regular(path, folder.parent)
-                check_segment(path)
+                check_segment(path, folder.parent)
                 # Before anybody reads the folder, a file of other columns would stop them all.
                 open_segment(path, table).close()
                 make_folder(out)

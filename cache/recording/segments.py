@@ -54,13 +54,17 @@ def write_segment(folder: Path, table: SegmentTable, content: pa.Table) -> Path:
     return path
 
 
-def check_segment(path: Path) -> None:
+def check_segment(path: Path, root: Path | None = None) -> None:
     """Compare a segment with its name, which is the hash of its content.
+
+    Args:
+        path: of the segment.
+        root: folder below which no link may lead to it; its own folder, unless given.
 
     Raises:
         StoreDamaged: they do not fit, or it is no file of its own.
     """
-    check_regular(path, path.parent)
+    check_regular(path, path.parent if root is None else root)
     if sha256_of_file(path)[:_NAME_DIGITS] != path.stem.partition("-")[2]:
         raise StoreDamaged(f"{path} does not have the content that its name promises. {FORGET}")
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipelines.comparing.compare import Grid
 
 # Of a run's JSON lines, some hundred bytes an epoch.
-_MOST_BYTES: Final = 16 << 20
+MOST_BYTES: Final = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def _records(path: Path) -> Iterator[Mapping[str, Any]]:
     if not path.is_file():
         return
     with path.open("rb") as file:
-        lines = file.read(_MOST_BYTES).splitlines()
+        lines = file.read(MOST_BYTES).splitlines()
     for line in lines:
         try:
             record = json.loads(line)

@@ -9,13 +9,14 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict
 
 from cache.errors import InputError, StoreMismatch
+from cache.manifest import read_manifest
 from cache.writing.lock import WriterLock
 from model.encoder_identity import EncoderIdentity, identity_of
 from model.order import EvidenceOf
 from model.run import DESCRIPTION, Run, read_run
 from model.training import train
 from model.training.switches import COST_ONLY
-from pipelines.comparing.scored import Scored, fingerprint_of, kept_score, scored
+from pipelines.comparing.scored import Scored, kept_score, scored
 from pipelines.config import Recipe
 from pipelines.runs import RECIPE_FILE, code_commit, write_recipe
 from pipelines.tasks import model_task
@@ -121,7 +122,7 @@ def _refuse_other_stores(job: Job) -> None:
         StoreMismatch: one was.
     """
     for store, was in job.fingerprints.items():
-        found = fingerprint_of(store)
+        found = read_manifest(store).fingerprint
         if was and found != was:
             raise StoreMismatch(
                 f"{store} was built anew while systems were compared on it: its fingerprint was "

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 from cache.errors import InputError
 from cache.files import make_folder
@@ -18,12 +17,10 @@ from model.encoder_identity import encoder_name
 from model.order import EvidenceOf
 from model.run import CHECKPOINT, METRICS, WEIGHTS, read_run, write_atomically, write_run
 from pipelines.comparing.compare import Compared, Grid
+from pipelines.comparing.curves import MOST_BYTES
 from pipelines.comparing.jobs import Job, is_finished, result_of
 from pipelines.comparing.scored import keep_score
 from pipelines.runs import RECIPE_FILE, commit_of_run
-
-# What `pipelines.comparing.curves` reads of a learning curve.
-_MOST_BYTES: Final = 16 << 20
 
 
 def keep(done: Compared, grid: Grid, folder: Path) -> int:
@@ -78,7 +75,7 @@ def _keep_run(job: Job, tests: Sequence[EvidenceOf], folder: Path) -> None:
     )
     if (job.run / METRICS).is_file():
         with (job.run / METRICS).open("rb") as file:
-            write_atomically(folder / METRICS, file.read(_MOST_BYTES))
+            write_atomically(folder / METRICS, file.read(MOST_BYTES))
     for shown in tests:
         keep_score(job.run, folder, job.split, shown)
     # Last, for it says that a run is finished.

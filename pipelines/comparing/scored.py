@@ -76,14 +76,14 @@ def scored(
         InputError: the run cannot be loaded, or the split not scored.
         StoreError: the store cannot be used.
     """
-    known = kept_score(run, fingerprint_of(store), split, shown)
+    known = kept_score(run, read_manifest(store).fingerprint, split, shown)
     if known is not None:
         return known
     evaluation = evaluate(run, store, split, shown, device=device, progress=progress)
     content = {
         "format": FORMAT,
         "run": _digest(run),
-        "store": fingerprint_of(store),
+        "store": read_manifest(store).fingerprint,
         "evaluation": evaluation.to_json(),
         "example_ids": list(evaluation.example_ids),
         "counts": evaluation.counts.tolist(),
@@ -115,11 +115,6 @@ def kept_score(run: Path, store: str, split: str, shown: EvidenceOf) -> Scored |
         return _scored(content)
     except _NO_RECORD:
         return None
-
-
-def fingerprint_of(store: Path) -> str:
-    """Return the fingerprint that the manifest of ``store`` states."""
-    return read_manifest(store).fingerprint
 
 
 def same_posts(first: Scored, other: Scored) -> None:
