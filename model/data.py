@@ -113,13 +113,14 @@ class PreparedPost:
     sentence: Vector | None
     arrays: Mapping[FeatureSet, NDArray[Any]] = field(default_factory=dict)
 
-    def cost(self, *, joint: bool, reads_evidence: bool) -> int:
-        """Return how many pieces the encoder reads for this post with its own evidence."""
+    def cost(self, *, joint: bool, reads_evidence: bool, evidence: Evidences | None = None) -> int:
+        """Return how many pieces the encoder reads for this post with some evidence (its own)."""
         words = sum(len(window.pieces) + 2 for window in self.windows)
         if not reads_evidence:
             return words
-        texts = sum(len(item.passage.pieces) + 1 for item in self.evidence.texts if item.passage)
-        shared = words * len(self.evidence.texts) if joint else 0
+        found = (self.evidence if evidence is None else evidence).texts
+        texts = sum(len(item.passage.pieces) + 1 for item in found if item.passage)
+        shared = words * len(found) if joint else 0
         return words + shared + texts * len(self.windows)
 
 

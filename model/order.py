@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from model.collate import Shown
 from model.data import Evidences, PreparedPost
 
 EvidenceOf = Literal["own", "others", "none"]
+_Step = TypeVar("_Step")
 
 # Posts are sorted by length within runs of this many batches: enough to avoid padding, few enough
 # that batches differ between epochs.
@@ -37,16 +38,16 @@ def batches_of_epoch(
     return [batches[index] for index in chance.permutation(len(batches))]
 
 
-def mixed(tasks: Sequence[list[list[int]]], seed: int, epoch: int) -> list[list[int]]:
+def mixed(tasks: Sequence[list[_Step]], seed: int, epoch: int) -> list[_Step]:
     """Return the steps of all tasks in random order, so that each comes in proportion.
 
     The steps of a single task keep the order that they have.
     """
-    batches = [batch for of_task in tasks for batch in of_task]
+    steps = [step for of_task in tasks for step in of_task]
     if len(tasks) == 1:
-        return batches
+        return steps
     chance = np.random.default_rng([seed, 4, epoch])
-    return [batches[index] for index in chance.permutation(len(batches))]
+    return [steps[index] for index in chance.permutation(len(steps))]
 
 
 def batches_in_order(costs: Sequence[int], batch_size: int) -> list[list[int]]:
@@ -94,17 +95,19 @@ def shown_evidence(posts: Sequence[PreparedPost], of: EvidenceOf, seed: int) -> 
     return [Shown(posts[donor].evidence, own=False) for donor in derangement(posts, seed)]
 
 
-def with_mismatch(
-    posts: Sequence[PreparedPost], shown: Sequence[Shown], share: float, seed: int, epoch: int
-) -> list[Shown]:
-    """Return ``shown`` with a random ``share`` of it replaced by another post's evidence."""
-    chance = np.random.default_rng([seed, 3, epoch])
-    donors = derangement(posts, seed + 7919 * (epoch + 1)) if len(posts) > 1 else []
-    swapped = chance.random(len(posts)) < share
-    return [
-        Shown(posts[donors[index]].evidence, own=False) if donors and swapped[index] else what
-        for index, what in enumerate(shown)
-    ]
+def mismatched(
+    posts: Sequence[PreparedPost], share: float, seed: int, epoch: int
+) -> list[tuple[int, Shown]]:
+    """Return a random ``share`` of the posts, by index, each with another post's evidence.
+
+    How many they are is the same in every epoch, which ones is not.
+    """
+    count = round(share * len(posts)) if len(posts) > 1 else 0
+    if not count:
+        return []
+    chosen = np.random.default_rng([seed, 3, epoch]).permutation(len(posts))[:count]
+    donors = derangement(posts, seed + 7919 * (epoch + 1))
+    return [(at, Shown(posts[donors[at]].evidence, own=False)) for at in sorted(chosen.tolist())]
 
 
 def _same(posts: Sequence[PreparedPost], left: int, right: int) -> bool:

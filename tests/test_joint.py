@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from shutil import copytree
 
@@ -113,41 +112,52 @@ def test_the_encoder_and_the_fusion_learn_from_both_tasks_and_each_head_from_its
         assert not any(name.startswith(f"head.heads.{other}.") for name in moved)
 
 
-def test_a_step_shows_posts_of_one_task_and_an_epoch_every_post_once(run: Path) -> None:
+def planned(run: Path) -> tuple[list[PreparedPost], Plan]:
+    """Return the posts of two tasks, and a plan of their training with much mismatch."""
     parts = load_parts(run)
     posts = [
         *prepared(parts, entity_store()),
         *prepared(for_second_task(parts), relation_store()),
     ]
-    plan = Plan(posts, parts.collator, parts.run.train, mismatch=0.9)
+    return posts, Plan(posts, parts.collator, parts.run.train, mismatch=0.9)
 
-    shown: Counter[int] = Counter()
-    orders = []
-    for step in range(plan.steps_per_epoch):
-        indices = plan.indices(step)
-        tasks = {task_of(posts[index]) for index in indices}
-        assert len(tasks) == 1
-        orders.append(tasks.pop())
-        shown.update(indices)
 
-    assert shown == Counter(range(len(posts)))
-    assert Counter(orders) == {"entities": 3, "relations": 2}
+def test_an_epoch_shows_every_post_once_and_some_again_with_anothers_evidence(run: Path) -> None:
+    posts, plan = planned(run)
+
+    turns = [turn for step in range(plan.steps_per_epoch) for turn in plan.turns(step)]
+    own = [turn for turn in turns if turn.shown.own]
+    again = [turn for turn in turns if not turn.shown.own]
+
+    assert {id(turn.post): turn.shown.evidence for turn in own} == {
+        id(post): post.evidence for post in posts
+    }
+    assert len(own) == len(posts)
+    assert len({id(turn.post) for turn in again}) == len(again)
+    for task in ("entities", "relations"):
+        of_task = [post for post in posts if task_of(post) == task]
+        assert sum(task_of(turn.post) == task for turn in again) == round(0.9 * len(of_task))
+
+
+def test_a_step_shows_posts_of_one_task(run: Path) -> None:
+    _, plan = planned(run)
+
+    tasks = [{task_of(turn.post) for turn in plan.turns(step)} for step in range(plan.total)]
+
+    assert all(len(task) == 1 for task in tasks)
+    assert tasks.count({"entities"}) > tasks.count({"relations"}) > 0
 
 
 def test_a_post_is_never_shown_evidence_of_the_other_task(run: Path) -> None:
-    parts = load_parts(run)
-    posts = [
-        *prepared(parts, entity_store()),
-        *prepared(for_second_task(parts), relation_store()),
-    ]
-    plan = Plan(posts, parts.collator, parts.run.train, mismatch=0.9)
+    posts, plan = planned(run)
     own = {
         task: {id(post.evidence) for post in posts if task_of(post) == task}
         for task in ("entities", "relations")
     }
 
-    for index, what in enumerate(plan.shown(0)):
-        assert id(what.evidence) in own[task_of(posts[index])]
+    for step in range(plan.total):
+        for turn in plan.turns(step):
+            assert id(turn.shown.evidence) in own[task_of(turn.post)]
 
 
 def test_a_joint_run_goes_on_exactly_where_it_was_stopped(tmp_path: Path) -> None:

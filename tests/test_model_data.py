@@ -16,7 +16,7 @@ from cache.reader import features_of
 from cache.records import Post, Span
 from model.build import Parts
 from model.data import PreparedPost, label_set, units_of
-from model.order import batches_of_epoch, derangement, shown_evidence, with_mismatch
+from model.order import batches_of_epoch, derangement, mismatched, shown_evidence
 from model.pieces import MARKERS, Pieces, match_key
 
 IDS = {marker: -1 - index for index, marker in enumerate(MARKERS)}
@@ -243,15 +243,21 @@ def test_a_post_alone_is_not_shown_its_own_evidence_as_that_of_others(parts: Par
         shown_evidence(prepare(parts, ["a"]), "others", 1)
 
 
-def test_mismatch_swaps_about_its_share_and_differs_between_epochs(parts: Parts) -> None:
+def test_mismatch_is_its_share_of_the_posts_and_others_in_each_epoch(parts: Parts) -> None:
     posts = prepare(parts, [f"p{index}" for index in range(200)])
-    own = shown_evidence(posts, "own", 1)
 
-    swapped = [
-        {i for i, s in enumerate(with_mismatch(posts, own, 0.25, 1, epoch)) if not s.own}
-        for epoch in (0, 1, 0)
-    ]
+    epochs = [mismatched(posts, 0.25, 1, epoch) for epoch in (0, 1, 0)]
 
-    assert 30 < len(swapped[0]) < 70
-    assert swapped[0] == swapped[2] != swapped[1]
-    assert all(s.own for s in with_mismatch(posts, own, 0.0, 1, 0))
+    for again in epochs:
+        assert len({index for index, _ in again}) == 50
+        for index, shown in again:
+            assert not shown.own
+            assert shown.evidence is not posts[index].evidence
+    assert epochs[0] == epochs[2] != epochs[1]
+
+
+def test_without_a_share_or_another_post_there_is_no_mismatch(parts: Parts) -> None:
+    posts = prepare(parts, ["a", "b"])
+
+    assert mismatched(posts, 0.0, 1, 0) == []
+    assert mismatched(posts[:1], 0.9, 1, 0) == []

@@ -230,7 +230,7 @@ class _Training:
         share = rate_at(step, self.plan.total, self.settings.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * share
-        posts = len(self.plan.indices(step))
+        posts = len(self.plan.turns(step))
         loss = stepper.take(self.plan.parts(step, self.ranks), posts, step + 1)
         self.state = self.state.after_step(loss)
         self.journal.figures(self.state.step, {"train/loss": loss, "train/rate": share})

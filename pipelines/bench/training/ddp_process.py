@@ -45,7 +45,8 @@ def main() -> None:
         for step in range(options.steps):
             if step == 1:  # the first one allocates, and is no measure
                 began, processor = time.perf_counter(), time.process_time()
-            losses.append(stepper.take(plan.parts(step, ranks), options.posts, step + 1))
+            shown = len(plan.turns(step))
+            losses.append(stepper.take(plan.parts(step, ranks), shown, step + 1))
         times = {
             "losses": losses,
             "seconds": time.perf_counter() - began,
