@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 from typing import Final, Literal, TypeVar
 
 import numpy as np
@@ -102,7 +103,7 @@ def mismatched(
 
     How many they are is the same in every epoch, which ones is not.
     """
-    count = round(share * len(posts)) if len(posts) > 1 else 0
+    count = ceil(share * len(posts)) if len(posts) > 1 else 0
     if not count:
         return []
     chosen = np.random.default_rng([seed, 3, epoch]).permutation(len(posts))[:count]

@@ -76,6 +76,8 @@ class Run(BaseModel):
         encoder: digest of the files of the text encoder that it started from; empty where that
             is known by name alone, and in runs of earlier versions.
         second: the other task of a network that does both; None for all others.
+        mismatch_beside: whether posts were shown again with another's evidence, beside their own
+            (`model.training.plan`). Earlier versions showed it instead, and have it False.
         model: settings of the network.
         train: settings of the training.
         code_version: of this code.
@@ -92,6 +94,7 @@ class Run(BaseModel):
     store: str
     encoder: str = ""
     second: SecondTask | None = None
+    mismatch_beside: bool = False
     model: ModelSettings
     train: TrainSettings
     code_version: str

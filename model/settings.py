@@ -77,7 +77,7 @@ class TrainSettings(Settings):
         evaluate_every: epochs from one evaluation on dev to the next; after the last epoch in any
             case. More than 1 spares time where dev is large beside the training split.
         patience: epochs without a better dev F1 after which training ends; 0 trains them all.
-        mismatch: share of training posts that an epoch shows a second time, with another post's
+        mismatch: share of training posts that a step shows a second time, with another post's
             evidence, to learn consistency.
         consistency_weight: of the consistency loss beside the task's own.
         evidence: whose evidence is shown in training and in dev selection: ``own``, that of
@@ -108,4 +108,4 @@ class TrainSettings(Settings):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     checkpointing: bool = False
     compile: bool = False
-    seed: int = 1
+    seed: int = Field(default=1, ge=0)

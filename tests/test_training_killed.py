@@ -23,7 +23,7 @@ from model.training import train
 
 pytestmark = pytest.mark.slow
 
-STEPS_PER_EPOCH = 8
+STEPS_PER_EPOCH = 6
 FILES = ("checkpoint.safetensors", "model.safetensors")
 
 

@@ -22,7 +22,7 @@ from model.training.subset import chosen_posts
 
 
 def trained(folder: Path, name: str, dropout: float = 0.0, **train_changes: Any) -> TrainReport:
-    """Train the posts of the child for two epochs of eight steps."""
+    """Train the posts of the child for two epochs of six steps."""
     model = model_settings(text_encoder=encoder_in(folder, dropout), dropout=dropout)
     settings = train_settings(**{"mismatch": 0.3, **train_changes})
     return train(store_of(), "entities", model, settings, folder / name)
@@ -78,17 +78,17 @@ def test_training_ends_when_dev_does_not_improve_and_stays_ended(tmp_path: Path)
     again = trained(tmp_path, "run", **still)
 
     # The first epoch is the best of equals, then two are waited for.
-    assert (report.steps, report.best_epoch, report.finished) == (24, 1, True)
-    assert (again.steps, again.finished, again.posts_per_second) == (24, True, 0.0)
+    assert (report.steps, report.best_epoch, report.finished) == (18, 1, True)
+    assert (again.steps, again.finished, again.posts_per_second) == (18, True, 0.0)
 
 
 def test_early_stopping_is_the_same_after_a_break(tmp_path: Path) -> None:
     model = model_settings(text_encoder=encoder_in(tmp_path), dropout=0.0)
     settings = train_settings(epochs=9, patience=1, learning_rate=1e-9, head_learning_rate=1e-9)
-    for stop in (4, 8, 13, None):
+    for stop in (4, 7, 11, None):
         report = train(store_of(), "entities", model, settings, tmp_path / "r", stop_after=stop)
 
-    assert (report.steps, report.finished) == (14, True)
+    assert (report.steps, report.finished) == (12, True)
 
 
 def test_dev_is_evaluated_every_so_many_epochs_and_after_the_last(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_dev_is_evaluated_every_so_many_epochs_and_after_the_last(tmp_path: Path
 
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [2, 4, 5]
-    assert (report.steps, report.finished) == (40, True)
+    assert (report.steps, report.finished) == (30, True)
     assert report.best_epoch in (2, 4, 5)
 
 
@@ -113,7 +113,7 @@ def test_early_stopping_waits_for_an_evaluation(tmp_path: Path) -> None:
     report = trained(tmp_path, "run", **still, evaluate_every=2)
 
     # Evaluated after the second epoch, the best of equals, and after the fourth.
-    assert (report.steps, report.best_epoch, report.finished) == (32, 2, True)
+    assert (report.steps, report.best_epoch, report.finished) == (24, 2, True)
 
 
 @pytest.mark.parametrize("layer_decay", [1.0, 0.5])
@@ -232,7 +232,7 @@ def test_a_folder_from_before_a_setting_existed_goes_on_with_its_default(tmp_pat
     assert isinstance(note, dict)
     write_tensors(checkpoint, tensors, note["progress"])  # as it was written then
 
-    assert trained(tmp_path, "run").steps == 16
+    assert trained(tmp_path, "run").steps == 12
     assert read_run(tmp_path / "run").train.share == 1.0
 
 
@@ -248,6 +248,6 @@ def test_tensorboard_shows_every_step_once_also_after_a_break(tmp_path: Path) ->
     train(store_of(), "entities", model, train_settings(), run, **tools)
 
     curve = scalars(run, "train/loss")
-    assert list(curve) == list(range(1, 15))
-    assert sum(curve[step] for step in range(8, 15)) / 7 == pytest.approx(losses(run)[1], rel=1e-5)
-    assert list(scalars(run, "dev/f1")) == [7, 14]
+    assert list(curve) == list(range(1, 13))
+    assert sum(curve[step] for step in range(7, 13)) / 6 == pytest.approx(losses(run)[1], rel=1e-5)
+    assert list(scalars(run, "dev/f1")) == [6, 12]

@@ -58,6 +58,11 @@ def evidence_of(name: str) -> EvidenceUse:
     return _system(name).evidence
 
 
+def weighs_consistency(name: str) -> bool:
+    """Return whether a system can weigh evidence by consistency; raises like `make_fusion`."""
+    return _system(name).weighs_consistency
+
+
 def _system(name: str) -> type[Fusion]:
     if name not in SYSTEMS:
         raise InputError(

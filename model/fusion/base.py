@@ -85,6 +85,8 @@ class Fusion(nn.Module):
         pretrained: names of its modules that start from pretrained weights, and are trained at
             the rate of the text encoder.
         stands_beside: whether `beside` gives keys and values to the text encoder.
+        weighs_consistency: whether ``model.consistency`` has it learn from another post's evidence
+            what does not belong to a post.
     """
 
     evidence: EvidenceUse = "items"
@@ -93,15 +95,11 @@ class Fusion(nn.Module):
     tasks: int = 1
     pretrained: tuple[str, ...] = ()
     stands_beside: bool = False
+    weighs_consistency: bool = False
 
     def __init__(self, size: FusionSize, encoder: TextEncoder) -> None:
         """Start a system; ``encoder`` is the network's, for those that need another like it."""
         super().__init__()
-
-    @property
-    def learns_consistency(self) -> bool:
-        """Whether it learns from another post's evidence what does not belong to a post."""
-        return False
 
     @property
     def reads_evidence(self) -> bool:

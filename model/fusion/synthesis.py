@@ -88,6 +88,8 @@ class StreamEmbedding(nn.Module):
 class Synthesis(Fusion):
     """Selection, consistency, gates and null slot over the six streams."""
 
+    weighs_consistency = True
+
     def __init__(self, size: FusionSize, encoder: TextEncoder) -> None:
         super().__init__(size, encoder)
         dim = size.dim
@@ -116,11 +118,6 @@ class Synthesis(Fusion):
         nn.init.zeros_(self.gate.weight)
         nn.init.constant_(self.gate.bias, _GATE_AT_START)
         self.dropout = nn.Dropout(size.dropout)
-
-    @property
-    def learns_consistency(self) -> bool:
-        """Whether consistency is weighed at all."""
-        return self.size.consistency
 
     def forward(
         self, words: Float[Tensor, "windows units dim"], batch: Batch, encode: Encode

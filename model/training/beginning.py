@@ -18,6 +18,7 @@ from model.data import ExampleSource, PreparedPost, Task, label_set, read_split,
 from model.encoder_identity import identity_of
 from model.run import FeatureShape, Run, SecondTask, code_version, library_versions, write_run
 from model.settings import ModelSettings, TrainSettings
+from model.training.plan import mismatch_of
 from model.training.ranks import Ranks
 from model.training.same_run import check_same_run
 from model.training.subset import chosen_posts
@@ -164,6 +165,7 @@ def _described(
         store=_fingerprint(source),
         encoder=identity_of(model.text_encoder).digest,
         second=_second(tasks, labels),
+        mismatch_beside=mismatch_of(model, settings) > 0,
         model=model,
         train=settings,
         code_version=code_version(),

@@ -24,7 +24,7 @@ from model.training.beginning import Beginning, Sources, begin
 from model.training.checkpoint import Progress, random_states, restore, save_checkpoint
 from model.training.journal import Journal, forget_after
 from model.training.optimizer import make_optimizer, rate_at
-from model.training.plan import Plan
+from model.training.plan import Plan, mismatch_of
 from model.training.ranks import Ranks, joined
 from model.training.step import Stepper
 from model.training.switches import set_switches
@@ -147,9 +147,7 @@ class _Training:
         self.device, self.ranks = device, ranks
         self.settings = parts.run.train
         self.optimizer = make_optimizer(parts.network, self.settings)
-        # Who is to see no evidence sees none of others either.
-        learns = parts.network.fusion.learns_consistency and self.settings.evidence != "none"
-        mismatch = self.settings.mismatch if learns else 0.0
+        mismatch = mismatch_of(parts.run.model, self.settings)
         self.plan = Plan(beginning.train, parts.collator, self.settings, mismatch)
         self.state = Progress()
         self.journal = Journal(folder, ())

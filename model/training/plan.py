@@ -8,8 +8,9 @@ from typing import NamedTuple
 from model.batch import Batch
 from model.collate import Collator, Shown
 from model.data import PreparedPost, task_of
+from model.fusion import weighs_consistency
 from model.order import batches_of_epoch, mismatched, mixed, shown_evidence
-from model.settings import TrainSettings
+from model.settings import ModelSettings, TrainSettings
 from model.training.ranks import Ranks
 from model.training.step import Part, parts_of_step
 
@@ -22,12 +23,21 @@ class Turn(NamedTuple):
     cost: int
 
 
+def mismatch_of(model: ModelSettings, settings: TrainSettings) -> float:
+    """Return the share of posts that are shown again, with another's evidence.
+
+    It is 0 for a system that learns nothing from that, and where no post sees its own.
+    """
+    learns = model.consistency and weighs_consistency(model.fusion)
+    return settings.mismatch if learns and settings.evidence == "own" else 0.0
+
+
 class Plan:
     """All steps of a training.
 
-    An epoch shows every post once, and a share of them (``mismatch``) once more, with another
-    post's evidence. Shown that *instead* of its own, a post would teach the task less: on
-    Twitter-2017 that costs 0.8 F1 (docs/experiments.md).
+    An epoch shows every post once, in steps of ``batch_size`` posts. A share of the posts
+    (``mismatch``) is shown again in the same step, with another post's evidence: instead of its
+    own, that would cost the task (docs/decisions/011).
 
     Attributes:
         steps_per_epoch: the same in every epoch.
@@ -47,8 +57,7 @@ class Plan:
             posts: of the training split.
             collator: of the network.
             settings: of the training.
-            mismatch: share of posts that are also shown with another's evidence; 0 for a network
-                that learns nothing from that.
+            mismatch: share of posts that are shown again, with another's evidence.
         """
         self.collator, self.settings, self._mismatch = collator, settings, mismatch
         # A step shows posts of one task; most networks have but one.
@@ -85,16 +94,20 @@ class Plan:
         steps = []
         for posts in self._tasks:
             turns = self._turns_of(posts, epoch)
-            found = batches_of_epoch([turn.cost for turn in turns], size, seed, epoch)
-            steps.append([[turns[at] for at in batch] for batch in found])
+            found = batches_of_epoch([of_post[0].cost for of_post in turns], size, seed, epoch)
+            steps.append([[turn for at in batch for turn in turns[at]] for batch in found])
         return mixed(steps, seed, epoch)
 
-    def _turns_of(self, posts: Sequence[PreparedPost], epoch: int) -> list[Turn]:
-        """Return every post of one task, and some again with another's evidence."""
+    def _turns_of(self, posts: Sequence[PreparedPost], epoch: int) -> list[list[Turn]]:
+        """Return the turns of each post of one task: one, and for some a second."""
         seed = self.settings.seed
-        shown = list(enumerate(shown_evidence(posts, self.settings.evidence, seed)))
-        shown += mismatched(posts, self._mismatch, seed, epoch)
-        return [Turn(posts[at], what, self._cost(posts[at], what)) for at, what in shown]
+        shown = [[what] for what in shown_evidence(posts, self.settings.evidence, seed)]
+        for at, what in mismatched(posts, self._mismatch, seed, epoch):
+            shown[at].append(what)
+        return [
+            [Turn(post, what, self._cost(post, what)) for what in of_post]
+            for post, of_post in zip(posts, shown, strict=True)
+        ]
 
     def _cost(self, post: PreparedPost, shown: Shown) -> int:
         joint, reads = self.collator.joint, self.collator.reads_evidence

@@ -15,6 +15,7 @@ from model.encoder_identity import EncoderIdentity, identity_of
 from model.order import EvidenceOf
 from model.run import DESCRIPTION, Run, read_run
 from model.training import train
+from model.training.plan import mismatch_of
 from model.training.switches import COST_ONLY
 from pipelines.comparing.scored import Scored, kept_score, scored
 from pipelines.config import Recipe
@@ -133,10 +134,12 @@ def _refuse_other_stores(job: Job) -> None:
 
 def _differences(job: Job, there: Run) -> list[str]:
     second = None if there.second is None else there.second.store
+    mismatch = mismatch_of(job.recipe.model, job.recipe.train)
     return [
         *_differing("model.", job.recipe.model.model_dump(), there.model.model_dump()),
         *([] if _same_encoder(job, there) else ["model.text_encoder"]),
         *_differing("train.", job.recipe.train.model_dump(), there.train.model_dump()),
+        *(["mismatch_beside"] if there.mismatch_beside != (mismatch > 0) else []),
         *(["task"] if there.task != model_task(job.recipe) else []),
         *(["store"] if there.store != job.fingerprints[job.store] else []),
         *(["partner_store"] if second != _second_store(job) else []),
