@@ -12,6 +12,8 @@ from cache.errors import InputError
 from model.batch import Batch
 from model.build import Parts
 from model.data import read_split
+from model.settings import TrainSettings
+from model.training.plan import Plan
 from pipelines.bench.figures import Figure
 from pipelines.bench.train import Subject, bench_train
 from pipelines.bench.training.author_style import author_style, pieces_of, pieces_per_post_pass
@@ -123,8 +125,11 @@ def test_padding_of_an_epoch_counts_every_post_once(tmp_path: Path) -> None:
     store = MemoryStore([stored(f"p{i}", text) for i, text in enumerate(words)])
     posts = [parts.preparer.prepare(post) for post in read_split(store, "train")]
 
-    assert padded(posts, parts.collator, batch_size=1, seed=0) == (13 + 10, 13 + 10)
-    real, encoded = padded(posts, parts.collator, batch_size=5, seed=0)
+    def planned(batch_size: int) -> Plan:
+        return Plan(posts, parts.collator, TrainSettings(batch_size=batch_size), mismatch=0.0)
+
+    assert padded(planned(1)) == (13 + 10, 13 + 10)
+    real, encoded = padded(planned(5))
     assert (real, encoded) == (13 + 10, 5 * (5 + 2))
 
 

@@ -31,7 +31,7 @@ from pipelines.comparing.jobs import is_finished
 from pipelines.comparing.keep import keep
 from pipelines.comparing.scored import kept_score
 from pipelines.comparing.systems import ABLATIONS, System, blocks_of, systems_in
-from pipelines.comparing.workers import LOG
+from pipelines.comparing.workers import LOG, Failure, do_jobs
 from pipelines.config import Recipe
 from pipelines.runs import store_of_run
 
@@ -217,6 +217,19 @@ def test_a_run_without_one_of_its_tests_is_missing(
     # Both seeds of `synthesis` were never shown others' evidence, or trained on it.
     assert done.facts.missing == 4
     assert "without --finished" in done.to_text()
+
+
+def test_a_worker_that_cannot_be_started_costs_no_other(
+    recipe: Recipe, store: Path, tmp_path: Path
+) -> None:
+    grid = tiny_grid(recipe, store, tmp_path, fusions=("text_only",), seeds=(1, 2))
+    (tmp_path / "text_only-seed1").write_text("a file where a folder should be")
+    ended: dict[str, Failure | None] = {}
+
+    do_jobs(grid.jobs(), 2, lambda job, failure: ended.update({job.run.name: failure}))
+
+    assert "exists" in str(ended["text_only-seed1"])
+    assert ended["text_only-seed2"] is None
 
 
 def test_a_folder_with_another_training_is_refused(

@@ -13,11 +13,12 @@ from training_helpers import encoder_in, largest_difference, scalars
 
 from cache.errors import InputError, RamieError
 from cache.records import Span
-from model.run import read_run, read_tensors, write_tensors
+from model.run import read_run, read_tensors, write_run, write_tensors
 from model.scoring.evaluation import evaluate
 from model.settings import TrainSettings
 from model.training import TrainReport, train
 from model.training.optimizer import make_optimizer, peak_rates
+from model.training.plan import mismatch_of
 from model.training.subset import chosen_posts
 
 
@@ -105,6 +106,36 @@ def test_what_is_refused_leaves_no_folder(tmp_path: Path) -> None:
         train(tmp_path / "none", "entities", model_settings(), train_settings(), tmp_path / "run")
 
     assert not (tmp_path / "run").exists()
+
+
+def test_a_setting_that_is_refused_does_not_occupy_the_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no parameter"):
+        trained(tmp_path, "run", rates={"hed.crf": 1e-3})
+
+    assert trained(tmp_path, "run", rates={"head.crf": 1e-3}).finished
+
+
+def test_a_run_that_was_shown_mismatch_in_another_way_is_no_beginning(tmp_path: Path) -> None:
+    assert trained(tmp_path, "run", epochs=1).finished
+    run = read_run(tmp_path / "run")
+    assert run.mismatch_beside
+    write_run(tmp_path / "run", run.model_copy(update={"mismatch_beside": False}))
+
+    with pytest.raises(InputError, match="mismatch_beside False -> True"):
+        trained(tmp_path, "run", epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("fusion", "consistency", "evidence"),
+    [("text_only", True, "own"), ("synthesis", False, "own"), ("synthesis", True, "others")],
+)
+def test_who_learns_nothing_from_mismatch_is_shown_none(
+    fusion: str, consistency: bool, evidence: str
+) -> None:
+    model = model_settings(fusion=fusion, consistency=consistency)
+
+    assert mismatch_of(model, train_settings(evidence=evidence)) == 0.0
+    assert mismatch_of(model_settings(), train_settings(mismatch=0.3)) == 0.3
 
 
 def test_early_stopping_waits_for_an_evaluation(tmp_path: Path) -> None:

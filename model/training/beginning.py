@@ -16,7 +16,7 @@ from cache.records import FeatureSet
 from model.build import Parts, feature_shapes, for_second_task, new_parts
 from model.data import ExampleSource, PreparedPost, Task, label_set, read_split, visual_dim_of
 from model.encoder_identity import identity_of
-from model.run import FeatureShape, Run, SecondTask, code_version, library_versions, write_run
+from model.run import FeatureShape, Run, SecondTask, code_version, library_versions
 from model.settings import ModelSettings, TrainSettings
 from model.training.plan import mismatch_of
 from model.training.ranks import Ranks
@@ -67,7 +67,7 @@ def begin(
     ranks: Ranks,
     progress: bool = False,
 ) -> Beginning:
-    """Return a new network with its posts; the first process describes it in ``folder``.
+    """Return a new network with its posts; the first process describes its encoder in ``folder``.
 
     Raises:
         InputError: stores, settings or folder do not allow it; the message says what to do.
@@ -88,8 +88,6 @@ def begin(
     if ranks.first:
         check_same_run(folder, run)
     parts = new_parts(run, folder if ranks.first else None)
-    if ranks.first:
-        write_run(folder, run)
     views = [parts, for_second_task(parts)] if run.second else [parts]
     prepared = [
         {split: _prepared(view, found[split], progress) for split in _SPLITS}

@@ -17,7 +17,7 @@ from cache.writing.lock import WriterLock
 from model.build import load_weights, place, text_encoders
 from model.data import ExampleSource, Task
 from model.device import choose_device, uses_bfloat16
-from model.run import CHECKPOINT, WEIGHTS, write_tensors
+from model.run import CHECKPOINT, WEIGHTS, write_run, write_tensors
 from model.scoring.evaluation import Evaluation, evaluate_posts, opened
 from model.settings import ModelSettings, TrainSettings
 from model.training.beginning import Beginning, Sources, begin
@@ -112,7 +112,9 @@ def train(
             place(beginning.parts, target)
             for encoder in text_encoders(beginning.parts.network):
                 set_switches(encoder, settings, target)
-        training = _Training(beginning, folder, target, ranks)
+            training = _Training(beginning, folder, target, ranks)
+            if ranks.first:  # nothing is refused any more
+                write_run(folder, beginning.parts.run)
         return training.run(progress, stop_after, save_every_s, trackers)
 
 

@@ -80,7 +80,7 @@ def do_jobs(jobs: Sequence[Job], workers: int, done: Done) -> None:
     try:
         while waiting or running:
             while waiting and len(running) < workers:
-                running.append(_Worker(waiting.pop(0)))
+                _begin(waiting.pop(0), running, done)
             ended = [worker for worker in running if worker.process.poll() is not None]
             for worker in ended:
                 running.remove(worker)
@@ -89,6 +89,14 @@ def do_jobs(jobs: Sequence[Job], workers: int, done: Done) -> None:
                 time.sleep(_POLL_S)
     finally:
         _stop(running)
+
+
+def _begin(job: Job, running: list[_Worker], done: Done) -> None:
+    """Start a worker; one that cannot be started (a full disk) costs no other."""
+    try:
+        running.append(_Worker(job))
+    except OSError as error:
+        done(job, Failure(job.name, str(error), None))
 
 
 def _here(job: Job) -> Failure | None:

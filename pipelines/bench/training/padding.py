@@ -10,11 +10,10 @@ from typing import Final
 from cache.reader import Features
 from cache.store import open_store
 from model.build import Parts, new_parts
-from model.collate import Collator
-from model.data import PreparedPost, label_set, read_split
-from model.order import batches_of_epoch
+from model.data import label_set, read_split
 from model.run import Run, code_version, library_versions
 from model.settings import ModelSettings, TrainSettings
+from model.training.plan import Plan, mismatch_of
 from pipelines.bench.figures import Figure
 from pipelines.bench.training.author_style import pieces_of
 
@@ -41,23 +40,21 @@ def bench_padding(store: Path, model: ModelSettings, batch_size: int, seed: int)
         settings = model.model_copy(update={"evidence_reading": reading})
         parts = _parts(settings, features, seed)
         posts = [parts.preparer.prepare(post) for post in features]
-        real, encoded = padded(posts, parts.collator, batch_size, seed)
+        train = TrainSettings(batch_size=batch_size, seed=seed)
+        plan = Plan(posts, parts.collator, train, mismatch_of(settings, train))
+        real, encoded = padded(plan)
         figures.append(
             Figure(f"share of real pieces in an epoch, {reading} reading", real / encoded, _ASKED)
         )
     return figures
 
 
-def padded(
-    posts: Sequence[PreparedPost], collator: Collator, batch_size: int, seed: int
-) -> tuple[int, int]:
+def padded(plan: Plan) -> tuple[int, int]:
     """Return how many pieces of sentences and evidence an epoch has, without and with padding."""
-    costs = [
-        post.cost(joint=collator.joint, reads_evidence=collator.reads_evidence) for post in posts
-    ]
     real = encoded = 0
-    for indices in batches_of_epoch(costs, batch_size, seed, epoch=0):
-        of_batch, without_padding = pieces_of(collator([posts[index] for index in indices]))
+    for step in range(plan.steps_per_epoch):
+        posts, shown, _ = zip(*plan.turns(step), strict=True)
+        of_batch, without_padding = pieces_of(plan.collator(posts, shown))
         real, encoded = real + without_padding, encoded + of_batch
     return real, encoded
 
