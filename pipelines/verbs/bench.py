@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         metavar="PART",
         help=f"any of {', '.join(_EFFICIENCY)} (default: these, hours; with --quick minutes; a "
-        "table of what was asked ends them), read, train, evidence (takes half an hour), store "
-        "(takes a quarter of an hour)",
+        "table of what was asked ends them), read, train, evidence (half an hour to an hour), store "
+        "(a quarter of an hour)",
     )
     parser.add_argument(
         "--only",
