@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         metavar="PART",
         help=f"any of {', '.join(_EFFICIENCY)} (default: these, hours; with --quick minutes; a "
-        "table of what was asked ends them), read, train, evidence (half an hour to an hour), store "
+        "table of what was asked ends them), read, train, evidence (up to an hour), store "
         "(a quarter of an hour)",
     )
     parser.add_argument(
