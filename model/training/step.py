@@ -131,8 +131,13 @@ def _num_items(batch: Batch) -> int:
     return int(batch.text_mask.sum() + images.sum())
 
 
+def _ids(batch: Batch) -> list[str]:
+    """Return the ids of the posts, each once, however often a post is shown."""
+    return list(dict.fromkeys(post.example.post.example_id for post in batch.posts))
+
+
 def _names(parts: Sequence[Part]) -> str:
-    ids = [post.example.post.example_id for part in parts for post in part.batch.posts]
+    ids = [name for part in parts for name in _ids(part.batch)]
     more = f" and {len(ids) - _NAMED_POSTS} more" if len(ids) > _NAMED_POSTS else ""
     return ", ".join(ids[:_NAMED_POSTS]) + more
 
@@ -149,7 +154,7 @@ def _enough_memory(batch: Batch) -> Iterator[None]:
         rows = sum(len(group.pieces) for group in batch.groups)
         longest = max((group.pieces.shape[1] for group in batch.groups), default=0)
         raise RamieError(
-            f"out of memory with {len(batch.posts)} posts ({windows} windows of {pieces} pieces) "
+            f"out of memory with {len(_ids(batch))} posts ({windows} windows of {pieces} pieces) "
             f"and {rows} evidence texts (up to {longest} pieces). Set train.accumulate=2 (or "
             "more: the same step in parts) or train.checkpointing=true, which an unfinished run "
             "may go on with; or lower train.batch_size, model.max_evidence or "
