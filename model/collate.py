@@ -67,6 +67,10 @@ class Collator:
         """Whether the system reads evidence at all."""
         return self.evidence != "none"
 
+    def cost(self, post: PreparedPost, evidence: Evidences | None = None) -> int:
+        """Return how many pieces the encoder reads for a post with ``evidence``, or its own."""
+        return post.cost(joint=self.joint, reads_evidence=self.reads_evidence, evidence=evidence)
+
     def __call__(
         self, posts: Sequence[PreparedPost], shown: Sequence[Shown] | None = None
     ) -> Batch:

@@ -150,14 +150,15 @@ class PairReader:
     def order(self, posts: Sequence[PreparedPost], epoch: int) -> list[list[int]]:
         """Return indices of posts in steps of similar length, in the random order of an epoch."""
         settings = self.train
-        return batches_of_epoch(self._costs(posts), settings.batch_size, settings.seed, epoch)
+        costs = [self.parts.collator.cost(post) for post in posts]
+        return batches_of_epoch(costs, settings.batch_size, settings.seed, epoch)
 
     @torch.no_grad()
     def look(self, network: nn.Module, posts: Sequence[PreparedPost]) -> Float[Tensor, "posts _"]:
         """Return what ``network`` says of each post, in order; in evaluation mode, on the CPU."""
         was_training = network.training
         network.eval()
-        places = batches_in_order(self._costs(posts), _LOOK_BATCH)
+        places = batches_in_order([self.parts.collator.cost(post) for post in posts], _LOOK_BATCH)
         with autocast(self.device, self.bfloat16):
             rows = [network(self.batch([posts[i] for i in place])).float() for place in places]
         network.train(was_training)
@@ -168,13 +169,6 @@ class PairReader:
     def bar(self, steps: Iterable[T], name: str) -> Iterator[T]:
         """Return ``steps``, shown as a bar on a terminal."""
         return iter(tqdm(steps, name, leave=False, disable=None if self.progress else True))
-
-    def _costs(self, posts: Sequence[PreparedPost]) -> list[int]:
-        collator = self.parts.collator
-        return [
-            post.cost(joint=collator.joint, reads_evidence=collator.reads_evidence)
-            for post in posts
-        ]
 
 
 def make_optimizer(modules: Iterable[nn.Module], settings: TrainSettings) -> torch.optim.AdamW:

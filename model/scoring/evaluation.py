@@ -187,8 +187,7 @@ def predict_posts(
     """Return ``each(parts, batch)`` of every post, in the order of ``posts``."""
     was_training = parts.network.training
     parts.network.eval()
-    reads = parts.collator.reads_evidence
-    costs = [post.cost(joint=parts.collator.joint, reads_evidence=reads) for post in posts]
+    costs = [parts.collator.cost(post) for post in posts]
     bfloat16 = uses_bfloat16(parts.run.train.precision, device)
     answers: list[Any] = [None] * len(posts)
     for indices in bar(batches_in_order(costs, _batch_size(parts.run.train))):

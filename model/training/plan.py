@@ -104,11 +104,8 @@ class Plan:
         shown = [[what] for what in shown_evidence(posts, self.settings.evidence, seed)]
         for at, what in mismatched(posts, self._mismatch, seed, epoch):
             shown[at].append(what)
+        cost = self.collator.cost
         return [
-            [Turn(post, what, self._cost(post, what)) for what in of_post]
+            [Turn(post, what, cost(post, what.evidence)) for what in of_post]
             for post, of_post in zip(posts, shown, strict=True)
         ]
-
-    def _cost(self, post: PreparedPost, shown: Shown) -> int:
-        joint, reads = self.collator.joint, self.collator.reads_evidence
-        return post.cost(joint=joint, reads_evidence=reads, evidence=shown.evidence)
