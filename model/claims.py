@@ -103,7 +103,7 @@ def check_claim(network: nn.Module, weights: Path) -> None:
     try:
         with safe_open(weights, framework="pt") as file:
             shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, RuntimeError) as error:
         raise InputError(
             f"{weights} cannot be read as safetensors ({error}). Copy the run folder again, "
             "or train again."

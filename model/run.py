@@ -162,7 +162,7 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], object]:
             note = (file.metadata() or {}).get("note")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return tensors, None if note is None else json.loads(note)
-    except (OSError, SafetensorError, ValueError, RecursionError) as error:
+    except (OSError, SafetensorError, ValueError, RuntimeError) as error:
         raise InputError(
             f"{path} cannot be read as safetensors ({error}). Copy the run folder again, "
             "or train again."
