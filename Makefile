@@ -84,8 +84,9 @@ explain: setup ## show which evidence mattered to RUN, and its errors: ARGS='--h
 compare: setup ## train and compare several systems on STORE
 	$(BIN)/ramie compare $(RECIPE) --store $(STORE) $(ARGS)
 
+# Only a STORE that somebody names: the default above is not where SIZE=tiny belongs.
 reproduce: setup ## a published setting from raw files to the table: make reproduce RECIPE=twitter2017 [SIZE=tiny]
-	$(BIN)/ramie reproduce $(RECIPE) --size $(SIZE) $(ARGS)
+	$(BIN)/ramie reproduce $(RECIPE) --size $(SIZE) $(if $(filter-out file,$(origin STORE)),--store $(STORE)) $(ARGS)
 
 discover: setup ## relations without labels or with few, from STORE
 	$(BIN)/ramie discover $(RECIPE) --store $(STORE) $(ARGS)

@@ -244,13 +244,20 @@ def feature_shapes(
     held = {} if manifest is None else manifest.feature_sets
     if missing := [name for name in needs if name not in held]:
         named = ", ".join(f'"{name}"' for name in needs)
+        path = getattr(source, "path", None)
+        where = "" if path is None else f"--store {path} "
         raise InputError(
             f"the fusion system {settings.fusion!r} reads {', '.join(missing)}, which the store "
-            f"does not have. Add it with `ramie build RECIPE --set 'observe.features=[{named}]'`; "
-            "nobody is asked again."
+            f"does not have. Add it with `ramie build RECIPE {where}"
+            f"--set 'observe.features=[{named}]'`: nobody is asked again, but the store's "
+            "fingerprint changes, and runs trained on it before count as those of another store."
         )
     return {
-        name: FeatureShape(dims=tuple(held[name].dims), stages=tuple(held[name].stages or ()))
+        name: FeatureShape(
+            dims=tuple(held[name].dims),
+            stages=tuple(held[name].stages or ()),
+            source=held[name].source,
+        )
         for name in needs
     }
 

@@ -43,6 +43,11 @@ def choose_device(name: str = "auto", local_rank: int | None = None) -> torch.de
     return device
 
 
+def resolved(precision: Precision, device: torch.device) -> Literal["float32", "bfloat16"]:
+    """Return what ``precision`` is on this device; ``auto`` depends on its hardware."""
+    return "bfloat16" if uses_bfloat16(precision, device) else "float32"
+
+
 def uses_bfloat16(precision: Precision, device: torch.device) -> bool:
     """Return whether to compute in bfloat16: as asked, or where the device has it in hardware."""
     if precision != "auto":

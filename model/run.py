@@ -34,17 +34,19 @@ _MAX_JSON_BYTES: Final = 16 << 20
 
 
 class FeatureShape(BaseModel):
-    """What a feature set of the store looks like.
+    """What a feature set of the store looks like, and what made it.
 
     Attributes:
         dims: sizes of all axes but the first.
         stages: channels of each stage of an image tower, which stand side by side; or none.
+        source: what made it, as the store says; empty in runs of earlier versions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     dims: tuple[Annotated[int, Field(ge=1, le=1 << 16)], ...] = Field(default=(), max_length=8)
     stages: tuple[Annotated[int, Field(ge=1, le=1 << 16)], ...] = Field(default=(), max_length=64)
+    source: str = Field(default="", max_length=500)
 
 
 class SecondTask(BaseModel):
@@ -78,6 +80,8 @@ class Run(BaseModel):
         second: the other task of a network that does both; None for all others.
         mismatch_beside: whether posts were shown again with another's evidence, beside their own
             (`model.training.plan`). Earlier versions showed it instead, and have it False.
+        precision: what ``train.precision`` was on the device that it was trained on; empty in
+            runs of earlier versions.
         model: settings of the network.
         train: settings of the training.
         code_version: of this code.
@@ -95,6 +99,7 @@ class Run(BaseModel):
     encoder: str = ""
     second: SecondTask | None = None
     mismatch_beside: bool = False
+    precision: Literal["", "float32", "bfloat16"] = ""
     model: ModelSettings
     train: TrainSettings
     code_version: str

@@ -10,6 +10,7 @@ from cache.errors import InputError
 from model.data import ExampleSource
 from model.discovery.settings import TRAINING
 from model.encoder_identity import encoder_name, identity_of
+from model.fusion import evidence_of
 from model.settings import ModelSettings, Settings
 from pipelines.config import Recipe
 
@@ -103,11 +104,18 @@ class Decided(Settings):
 
 
 def network_of(recipe: Recipe, cell: Cell) -> ModelSettings:
-    """Return the network of a cell: a system that reads evidence, or text only."""
-    named = recipe.model.fusion
-    # Joint training is of two tasks; what it fuses by is synthesis.
-    reads = "synthesis" if named in ("text_only", "joint") else named
-    fusion = reads if cell.evidence == "on" else "text_only"
+    """Return the network of a cell: a system that reads evidence, or text only.
+
+    Raises:
+        InputError: the recipe names an unknown system.
+    """
+    fusion = recipe.model.fusion
+    if cell.evidence == "off":
+        fusion = "text_only"
+    elif fusion == "joint" or evidence_of(fusion) == "none":
+        # A system of photos alone would be told as one that reads evidence. Joint training is of
+        # two tasks; what it fuses by is synthesis.
+        fusion = "synthesis"
     return recipe.model.model_copy(update={"fusion": fusion})
 
 

@@ -97,13 +97,31 @@ def predict_post(
     predictor = load_run(run, task=task, device=device)
     check_post(post, task)
     observer = Observer(recipe.observe)
+    maker = FeatureMaker(recipe.observe, observer)
+    _refuse_other_makers(run, there, maker)
     photo = load_photo(image, observer.needs) if image is not None else None
     stored = retrieve(recipe, store, post, photo, observer)
-    maker = FeatureMaker(recipe.observe, observer)
     media = None if photo is None else photo.media
     arrays = maker.of_post(predictor.parts.collator.needs, stored, media)
     features = features_of(stored)._replace(arrays=arrays)
     return Answer(post, predictor.predict([features])[0], stored.evidence)
+
+
+def _refuse_other_makers(folder: Path, run: Run, maker: FeatureMaker) -> None:
+    """Refuse arrays that something else makes than made those that the run learned from.
+
+    The recipe of a run is that of its training, and its store may have been built with another.
+    Runs of earlier versions do not say what made theirs.
+    """
+    for name, learned in run.shapes.items():
+        if learned.source and (here := maker.source(name)) != learned.source:
+            raise InputError(
+                f"{folder} learned from a {name} made by {learned.source!r}, and by its recipe "
+                f"it would be made by {here!r} here. Repeat `ramie train RECIPE --out {folder}` "
+                "with the [observe] that the store was built with (what is finished is not "
+                "trained again while its checkpoint is there), install the versions that the "
+                "store was built with, or build it here and train on it."
+            )
 
 
 def _task(run: Run, post: Post) -> Task:

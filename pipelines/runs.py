@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,18 +21,19 @@ RECIPE_FILE: Final = "recipe.json"
 _MOST_BYTES: Final = 16 << 20
 _GIT_SECONDS: Final = 10
 _SHOWN: Final = 12
-_COMMIT: Final = re.compile(r"[0-9a-f]{7,40}\+?")
+_COMMITS: Final = re.compile(r"[0-9a-f]{7,40}\+?(, [0-9a-f]{7,40}\+?){0,20}")
 
 
-def write_recipe(run: Path, recipe: Recipe, store: Path, commit: str) -> None:
+def write_recipe(run: Path, recipe: Recipe, store: Path, commits: Sequence[str]) -> None:
     """Write the recipe and the store's place, so that evaluate and predict need neither named.
 
     Args:
         run: its folder.
         recipe: it was trained by.
         store: it was trained on.
-        commit: `code_commit` when the training began.
+        commits: `code_commit` of each sitting; none keeps what the folder says already.
     """
+    commit = ", ".join(commits) or commit_of_run(run)
     content = {"recipe": recipe.model_dump(mode="json"), "store": str(store), "commit": commit}
     write_atomically(run / RECIPE_FILE, json.dumps(content, indent=2).encode())
 
@@ -93,14 +95,17 @@ def place_of_task(recipe: Recipe, store: Path, there: Run, task: Task) -> tuple[
 
 
 def commit_of_run(run: Path) -> str:
-    """Return the commit that a finished run was trained by; empty where it is not known."""
+    """Return the commit that a finished run was trained by, ", " between those of its sittings.
+
+    It is empty where it is not known.
+    """
     try:
         with (run / RECIPE_FILE).open("rb") as file:
             commit = json.loads(file.read(_MOST_BYTES))["commit"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
     # A run may come from a stranger, and this is printed in tables.
-    return commit if isinstance(commit, str) and _COMMIT.fullmatch(commit) else ""
+    return commit if isinstance(commit, str) and _COMMITS.fullmatch(commit) else ""
 
 
 def code_commit() -> str:

@@ -183,7 +183,7 @@ def test_a_run_of_a_stranger_does_not_decide_whom_this_machine_asks(
     provider: str, place: str, tmp_path: Path
 ) -> None:
     hostile = load_recipe("sample", [f'ask.providers=["{provider}"]', place])
-    write_recipe(tmp_path, hostile, tmp_path / "store", "")
+    write_recipe(tmp_path, hostile, tmp_path / "store", ())
 
     with pytest.raises(InputError, match=rf"evidence of .*{provider}.*--recipe"):
         predict_post(tmp_path, Post("new", ("private", "words")), None)

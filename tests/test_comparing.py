@@ -14,26 +14,35 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from comparing_helpers import tiny_grid, tiny_recipe, write_posts
 
 from cache import open_store
 from cache.errors import InputError, StoreMismatch
 from cache.manifest import read_manifest
-from cache.writing.lock import WriterLock
-from model.run import SecondTask, read_run, read_tensors, write_run, write_tensors
+from model.run import (
+    CHECKPOINT,
+    METRICS,
+    SecondTask,
+    read_run,
+    read_tensors,
+    write_run,
+    write_tensors,
+)
 from model.scoring.evaluation import evaluate
 from model.training import train
 from pipelines.building import build_recipe
 from pipelines.comparing import scored as scoring
 from pipelines.comparing.compare import Grid, compare
 from pipelines.comparing.curves import learning_curves
-from pipelines.comparing.jobs import is_finished
+from pipelines.comparing.jobs import Job, is_finished
 from pipelines.comparing.keep import keep
+from pipelines.comparing.protocol import stated_by
 from pipelines.comparing.scored import kept_score
 from pipelines.comparing.systems import ABLATIONS, System, blocks_of, systems_in
-from pipelines.comparing.workers import LOG, Failure, do_jobs
+from pipelines.comparing.workers import LOG, Failure, do_jobs, environment
 from pipelines.config import Recipe
-from pipelines.runs import store_of_run
+from pipelines.runs import store_of_run, write_recipe
 
 
 def silent(said: str) -> None:
@@ -230,6 +239,63 @@ def test_a_worker_that_cannot_be_started_costs_no_other(
 
     assert "exists" in str(ended["text_only-seed1"])
     assert ended["text_only-seed2"] is None
+
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+@pytest.mark.parametrize(
+    ("gpus", "named", "given"),
+    [
+        (0, None, [None, None, None]),
+        (1, None, [None, None, None]),
+        (1, "3", ["3", "3", "3"]),
+        (2, None, ["0", "1", "0"]),
+        (2, "5,GPU-1f2e", ["5", "GPU-1f2e", "5"]),
+        # What stands behind a name that is none is not there, says CUDA.
+        (2, "5,4,-1,3", ["5", "4", "5"]),
+    ],
+)
+def test_workers_are_dealt_the_gpus_in_turn(
+    gpus: int, named: str | None, given: list[str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.delenv(VISIBLE, raising=False)
+    if named is not None:
+        monkeypatch.setenv(VISIBLE, named)
+
+    told = [environment(slot) for slot in range(3)]
+
+    assert [one.get(VISIBLE) for one in told] == given
+    assert {one["OMP_NUM_THREADS"] for one in told} == {"1"}
+
+
+def test_workers_side_by_side_have_different_gpus_and_leave_them_to_the_next(
+    recipe: Recipe, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv(VISIBLE, raising=False)
+    start, given = subprocess.Popen, list[str]()
+
+    def started(command: list[str], *, env: dict[str, str], **options: Any) -> Any:
+        given.append(env[VISIBLE])
+        # The first lasts until the others, which have the other one, are through.
+        code = "import sys; sys.stdin.read()" if len(given) == 1 else ""
+        return start([sys.executable, "-c", code], env=env, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", started)
+    jobs = tiny_grid(recipe, store, tmp_path, fusions=("text_only",), seeds=(1, 2, 3)).jobs()
+    ended: list[str] = []
+
+    def done(job: Job, failure: Failure | None) -> None:
+        ended.append(job.name)
+        if len(ended) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        do_jobs(jobs, 2, done)
+
+    assert given == ["0", "1", "1"]
 
 
 def test_a_folder_with_another_training_is_refused(
@@ -482,12 +548,24 @@ def test_stores_of_two_protocols_are_not_compared(
         compare(mixed, only_finished=True, say=silent)
 
 
+def test_a_run_that_learned_from_what_is_contaminated_is_marked_on_any_store(
+    recipe: Recipe, store: Path, tmp_path: Path
+) -> None:
+    for protocol, marked in (("original", False), ("legacy-objects", True)):
+        dataset = recipe.dataset.model_copy(update={"protocol": protocol})
+        run = tmp_path / protocol
+        run.mkdir()
+        write_recipe(run, recipe.model_copy(update={"dataset": dataset}), store, ())
+        assert ("CONTAMINATED" in stated_by(store, run).line()) == marked
+    assert stated_by(store, tmp_path / "no run").line() == ""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_a_comparison_that_is_stopped_leaves_no_process_and_goes_on(
     how: signal.Signals, recipe: Recipe, store: Path, tmp_path: Path
 ) -> None:
-    long = recipe.model_copy(update={"train": recipe.train.model_copy(update={"epochs": 400})})
+    long = recipe.model_copy(update={"train": recipe.train.model_copy(update={"epochs": 60})})
     job = tiny_grid(long, store, tmp_path, ("text_only",)).jobs()[0]
     script = (
         "import sys; from pathlib import Path\n"
@@ -503,16 +581,27 @@ def test_a_comparison_that_is_stopped_leaves_no_process_and_goes_on(
     process.stdin.write(job.model_dump_json().encode() + b"\n")
     process.stdin.close()
     lock = job.run / "compare.lock"
-    assert _until(lambda: (job.run / "run.json").exists())
+    # The first epoch is the best so far, and saved.
+    assert _until(lambda: (job.run / CHECKPOINT).exists())
     pid = json.loads(lock.read_text())["pid"]
 
     process.send_signal(how)
 
     process.wait(timeout=60)
     assert _until(lambda: not Path(f"/proc/{pid}").exists())
-    assert not (job.run / "recipe.json").exists()
+    assert not is_finished(job)
+    # Marked, for an epoch that is taken again says the same.
+    first, *others = (job.run / METRICS).read_text().splitlines()
+    marked = json.dumps({**json.loads(first), "sitting": 1})
+    (job.run / METRICS).write_text("".join(f"{line}\n" for line in (marked, *others)))
+    failures: list[Failure | None] = []
     # The lock of a process that was killed holds nobody up.
-    WriterLock(lock).release()
+    do_jobs([job], 2, lambda job, failure: failures.append(failure))
+    assert failures == [None]
+    assert is_finished(job)
+    lines = (job.run / METRICS).read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == list(range(1, 61))
+    assert lines[0] == marked
 
 
 def _until(holds: Callable[[], bool], seconds: float = 90) -> bool:

@@ -23,12 +23,14 @@ from pipelines.building import build_recipe
 from pipelines.comparing import workers
 from pipelines.comparing.compare import compare
 from pipelines.comparing.facts import Facts
+from pipelines.comparing.jobs import is_finished
 from pipelines.comparing.keep import refuse_to_keep
 from pipelines.comparing.rows import Significance
 from pipelines.comparing.unfiltered import without_filters
 from pipelines.config import Recipe
 from pipelines.reproducing import reproduce as reproducing
 from pipelines.runs import RECIPE_FILE, code_commit, commit_of_run, recipe_of_run
+from pipelines.tasks import model_task
 
 
 def silent(said: str) -> None:
@@ -119,6 +121,33 @@ def test_the_commit_of_a_run_is_that_of_its_beginning(
     compare(tiny_grid(recipe, store, tmp_path / "runs", ("text_only",)), say=silent)
 
     assert commit_of_run(run) == "1" * 10
+
+
+def test_a_run_names_the_commits_of_all_its_sittings(
+    recipe: Recipe, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipelines.comparing import jobs
+
+    grid = tiny_grid(recipe, store, tmp_path / "runs", ("text_only",))
+    (job,) = grid.jobs()
+    train(
+        store,
+        model_task(job.recipe),
+        job.recipe.model,
+        job.recipe.train,
+        job.run,
+        stop_after=1,
+        code="1" * 10,
+    )
+    assert not is_finished(job)
+    monkeypatch.setattr(jobs, "code_commit", lambda: "2" * 10 + "+")
+    compare(grid, say=silent)
+    assert commit_of_run(job.run) == "1111111111, 2222222222+"
+
+    (job.run / "scores").rename(tmp_path / "elsewhere")
+    monkeypatch.setattr(jobs, "code_commit", lambda: "3" * 10)
+    compare(grid, say=silent)
+    assert commit_of_run(job.run) == "1111111111, 2222222222+"
 
 
 def test_code_in_the_folder_of_another_project_has_not_its_commit(

@@ -13,9 +13,12 @@ from statistics import mean, stdev
 
 import numpy as np
 import pytest
-from comparing_helpers import made_up
+from comparing_helpers import made_up, tiny_recipe
+from model_helpers import evidence, stored
 
+from cache import StoreWriter
 from cache.errors import InputError, StoreMismatch
+from model.scoring.metrics import Counts
 from model.scoring.significance import (
     approximate_randomisation,
     bootstrap_interval,
@@ -23,8 +26,13 @@ from model.scoring.significance import (
     stratified_bootstrap,
     stratified_randomisation,
 )
+from pipelines.bench import robustness
+from pipelines.bench.evidence import PARTS
+from pipelines.comparing.compare import Grid
 from pipelines.comparing.curves import Curve, noise_curves, share_curves
+from pipelines.comparing.evidence_counts import f1_by_evidence
 from pipelines.comparing.facts import Facts
+from pipelines.comparing.places import place_of
 from pipelines.comparing.rows import Row, Significance, rows_of
 from pipelines.comparing.scored import Scored
 from pipelines.comparing.systems import Block, System
@@ -122,7 +130,8 @@ def test_every_world_counts_alike_where_a_grid_has_holes() -> None:
     assert row.strict_f1 == row.mean_f1
     assert row.precision == pytest.approx(row.mean_f1)
     assert row.recall == pytest.approx(row.mean_f1)
-    assert row.f1_by_type() == {"PER": pytest.approx(row.mean_f1)}
+    told = row.to_json()["f1_by_type"]
+    assert told == {"PER": {"f1": pytest.approx(row.mean_f1), "support": 120}}
     assert f"| {row.mean_f1:.2f} ± " in markdown([row], FACTS)
 
 
@@ -266,13 +275,92 @@ def test_curves_are_read_and_nonsense_is_refused(tmp_path: Path, rows: list[Row]
     assert list(share_curves([rows[2], low])["synthesis"].points) == [5, 100]
 
 
+def test_the_folder_that_is_named_for_curves_is_that_of_the_bench(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders: list[Path] = []
+    monkeypatch.setattr(robustness, "bench_robustness", lambda seed, work: folders.append(work))
+    PARTS["robustness"]([21], tmp_path)
+    (folder,) = folders
+
+    with pytest.raises(InputError) as refused:
+        noise_curves(tmp_path / "none.json")
+    assert f"DIR/{folder.name.replace('21', 'SEED')}/curves.json" in str(refused.value)
+
+
+def test_f1_by_evidence_is_that_of_the_posts_with_so_much(tmp_path: Path) -> None:
+    """The bins are 0, 1 to 2, 3 to 5 and so on: 2 and 3, or 20 and 21, are not in one."""
+    held = {"a": 0, "b": 2, "c": 3, "d": 20, "e": 21, "f": 40}
+    posts = [
+        stored(
+            name,
+            "velora sings",
+            kept=[evidence("sentence", "text", rank, f"text {rank}") for rank in range(count)],
+            split="test",
+        )
+        for name, count in held.items()
+    ]
+    with StoreWriter(tmp_path / "store", identity={}, num_shards=1) as writer:
+        writer.write_shard(0, posts, {}, [], [])
+        writer.close({})
+    counts = {
+        1: [[1, 0, 0], [2, 1, 1], [0, 1, 1], [1, 1, 2], [1, 0, 0], [1, 1, 1]],
+        2: [[0, 0, 1], [3, 1, 0], [1, 0, 0], [3, 0, 0], [0, 1, 1], [2, 0, 0]],
+    }
+    runs = {
+        ("", seed): replace(made_up(1), counts=np.array(each), example_ids=tuple(held))
+        for seed, each in counts.items()
+    }
+    recipe = tiny_recipe(tmp_path)
+    place = place_of("", recipe, tmp_path / "store", tmp_path)
+    grid = Grid(recipe, (), (place,), (1, 2), tmp_path)
+
+    (curve,) = f1_by_evidence(grid, [Row(BEST, "", runs, (0, 1), None, None)]).values()
+
+    # F1 = 2 tp / (2 tp + fp + fn); n = tp + fn.
+    assert list(curve.labels.values()) == [
+        "0\n(n=1)",
+        "1 to 2\n(n=3)",
+        "3 to 5\n(n=1)",
+        "11 to 20\n(n=3)",
+        "21 or more\n(n=3)",
+    ]
+    assert list(curve.points.values()) == [
+        [100, 0],
+        [pytest.approx(100 * 4 / 6), pytest.approx(100 * 6 / 7)],
+        [0, 100],
+        [pytest.approx(100 * 2 / 5), 100],
+        [pytest.approx(100 * 4 / 6), pytest.approx(100 * 4 / 6)],
+    ]
+
+
+def test_what_is_annotated_is_counted_once_in_each_world_and_not_for_each_run(
+    tmp_path: Path,
+) -> None:
+    with StoreWriter(tmp_path / "store", identity={}, num_shards=1) as writer:
+        posts = [stored(f"p{number}", "velora", split="test") for number in range(60)]
+        writer.write_shard(0, posts, {}, [], [])
+        writer.close({})
+    recipe = tiny_recipe(tmp_path)
+    places = [place_of(name, recipe, tmp_path / "store", tmp_path) for name in "ab"]
+    grid = Grid(recipe, (), tuple(places), (1, 2), tmp_path)
+    full = {(world, seed): made_up(0.5, seed) for world in "ab" for seed in (1, 2)}
+    holes = {("a", 1): made_up(0.7, 3)}
+    rows = [Row(one, "", of, (0, 1), None, None) for one, of in ((BASE, full), (BEST, holes))]
+
+    for curve in f1_by_evidence(grid, rows).values():
+        assert list(curve.labels.values()) == ["0\n(n=120)"]
+
+
 def test_figures_are_drawn_without_a_warning_and_alike(tmp_path: Path, rows: list[Row]) -> None:
     pytest.importorskip("matplotlib")
     from pipelines.comparing.plots import FORMATS, draw
 
     curves = {"with & <without>": Curve({0: [90.5, 91], 20: [88, 86]}, {0: "none", 20: "some"})}
     named = [replace(row, block="all of them") for row in rows[:3]]
-    files = [draw(named, {"f1-by-noise": curves}, tmp_path / name) for name in ("one", "two")]
+    files = [
+        draw(named, {"f1-by-noise": curves}, FACTS, tmp_path / name) for name in ("one", "two")
+    ]
 
     names = {path.name for path in files[0]}
     assert names == {
@@ -286,3 +374,44 @@ def test_figures_are_drawn_without_a_warning_and_alike(tmp_path: Path, rows: lis
             assert ("all of them" in one.read_text()) == (one.stem == "f1-by-type")
         else:
             assert one.read_bytes().startswith(b"\x89PNG")
+
+
+def test_every_figure_says_what_it_is_of_and_whether_to_believe_it(
+    tmp_path: Path, rows: list[Row]
+) -> None:
+    """A figure is passed on without its table."""
+    pytest.importorskip("matplotlib")
+    from pipelines.comparing.plots import draw
+
+    line = {"synthesis": Curve({1: [90.5]})}
+    of_these = ("f1-by-type", "dev-f1-by-epoch", "loss-by-epoch", "f1-by-evidence", "f1-by-share")
+    curves = {name: line for name in (*of_these[1:], "f1-by-noise")}
+    marked = replace(FACTS, contaminated="objects are counted", protocol="MNRE\nlegacy-objects")
+
+    for facts, told in ((FACTS, FACTS.protocol), (marked, "MNRE legacy-objects, CONTAMINATED")):
+        files = draw(rows[:3], curves, facts, tmp_path / told)
+        texts = {path.stem: path.read_text() for path in files if path.suffix == ".svg"}
+        assert texts.keys() == {*of_these, "f1-by-noise"}
+        for name in of_these:
+            assert f"tiny_data, {told}" in texts[name]
+        assert "CONTAMINATED" in told or "CONTAMINATED" not in "".join(texts.values())
+        # Its worlds are none of the table's.
+        assert "tiny_data" not in texts["f1-by-noise"]
+        assert "made-up worlds" in texts["f1-by-noise"]
+        assert "(n=120)" in texts["f1-by-type"]
+
+
+def test_a_type_is_counted_over_the_worlds_where_it_is_annotated() -> None:
+    there, never = made_up(0.9, 1), made_up(0.9, 2)
+    runs = {
+        ("a", 1): replace(there, by_type={"PER": Counts(3, 1, 1), "LOC": Counts(0, 2, 0)}),
+        ("a", 2): replace(there, by_type={"PER": Counts(4, 0, 0)}),
+        ("b", 1): replace(never, by_type={"MISC": Counts(1, 0, 1)}),
+    }
+
+    found = Row(BASE, "", runs, (0, 1), None, None).f1_by_type()
+
+    # LOC is predicted and never annotated.
+    assert {name: one.support for name, one in found.items()} == {"MISC": 2, "PER": 4}
+    assert found["MISC"].f1 == pytest.approx(100 * 2 / 3)
+    assert found["PER"].f1 == pytest.approx(100 * (6 / 8 + 1) / 2)

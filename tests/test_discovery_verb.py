@@ -15,10 +15,11 @@ from model_helpers import MemoryStore, tiny_encoder
 
 from cache.errors import InputError
 from cache.records import Example, StoredExample
+from model.fusion import SYSTEMS
 from pipelines.cli import main
 from pipelines.config import Recipe, load_recipe
 from pipelines.discovery import discover
-from pipelines.discovery_cells import Cell, cells_of, decided
+from pipelines.discovery_cells import Cell, cells_of, decided, network_of
 from pipelines.discovery_table import table
 
 FAST = (
@@ -154,6 +155,20 @@ def test_a_test_that_cannot_be_scored_is_found_out_before_the_training(
         run(tmp_path, cells_of(["selfore"], ["off"], [], [1]), store_of(posts))
 
 
+@pytest.mark.parametrize("fusion", sorted(SYSTEMS))
+def test_a_row_with_evidence_is_of_a_system_that_reads_evidence(fusion: str) -> None:
+    named = recipe(f"model.fusion={fusion}")
+
+    shown, blind = (
+        network_of(named, Cell("selfore", "on" if on else "off", 0.0, 1)).fusion
+        for on in (True, False)
+    )
+
+    reads = fusion in ("synthesis", "more")
+    assert shown == (fusion if reads else "synthesis")
+    assert blind == "text_only"
+
+
 def test_a_recipe_for_both_tasks_is_read_by_its_fusion(tmp_path: Path) -> None:
     cells = cells_of(["selfore"], ["on"], [], [1])[:1]
     both = recipe("model.fusion=joint")
@@ -179,6 +194,8 @@ def test_related_posts_are_those_with_a_relation_whatever_none_is_called(tmp_pat
         "layer_decay=0.9",
         "rates={head=0.1}",
         "evidence=others",
+        "mismatch=0.3",
+        "consistency_weight=0.5",
         "share=0.5",
         "accumulate=2",
         "checkpointing=true",

@@ -65,14 +65,16 @@ def make_post(index: int, split: str, photo: Media, image: Media, hostile: str) 
     return StoredExample(example, seen, tuple(kept))
 
 
-def make_store(path: Path, hostile: str = "") -> Path:
+def make_store(path: Path, hostile: str = "", protocol: str | None = None) -> Path:
     photo, image = picture(10), picture(250)
     posts = [
         make_post(index, split, photo, image, hostile)
         for split in ("test", "train")
         for index in range(5)
     ]
-    with StoreWriter(path, identity={"name": "tiny"}, num_shards=1) as writer:
+    dataset = {} if protocol is None else {"reader": "mnre", "protocol": protocol}
+    identity = {"name": "tiny", "settings": {"dataset": dataset}}
+    with StoreWriter(path, identity=identity, num_shards=1) as writer:
         writer.write_shard(0, posts, {}, [photo, image], [])
         writer.close({})
     return path
@@ -183,6 +185,19 @@ def test_a_system_without_weights_has_effects_and_no_agreement(tmp_path: Path) -
     assert found.agreement == {}
     assert {stream.weight for stream in found.streams.values()} == {None}
     assert any(stream.size > 0 for stream in found.streams.values())
+    assert {name.split()[1] for name in found.streams} == {"text"}
+
+
+def test_what_a_system_cannot_read_is_called_unread(tmp_path: Path) -> None:
+    run, store = make_run(tmp_path / "run", fusion="text_only"), make_store(tmp_path / "store")
+    found = explain(run, store)
+
+    assert [len(post.items) for post in found.attributions] == [0] * 5
+    assert found.streams == {}
+    with open_store(store, reader="parquet") as source:
+        write_page(found, source, tmp_path / "page.html", 50)
+    text = Seen((tmp_path / "page.html").read_text(encoding="utf-8")).text
+    assert text.count("no evidence was read; 6 more are kept and not read by this model") == 3
 
 
 @pytest.mark.parametrize("task", ["entities", "relations"])
@@ -267,6 +282,37 @@ def test_the_verb_prints_a_table_or_json_and_writes_the_page(
     assert len(json.loads(capsys.readouterr().out)["posts"]) == 1
     assert main([*call, "--limit", "0"]) == 1
     assert "leave it out" in capsys.readouterr().err
+
+
+def test_no_figure_is_told_without_its_protocol(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run(tmp_path / "run", "relations")
+    bad = make_store(tmp_path / "bad", protocol=f"MNRE{SCRIPT}\n, legacy-objects")
+    good = make_store(tmp_path / "good", protocol="MNRE version 2, clean")
+    own = make_store(tmp_path / "own")
+    page = tmp_path / "page.html"
+    told: dict[Path, list[str]] = {}
+    for store in (bad, good, own):
+        call = [str(run), "--store", str(store), "--device", "cpu"]
+        assert main(["explain", *call, "--html", str(page)]) == 0
+        told[store] = [Seen(page.read_text(encoding="utf-8")).text]
+        for verb in ("evaluate", "explain"):
+            capsys.readouterr()
+            assert main([verb, *call]) == 0
+            told[store].append(capsys.readouterr().out)
+            assert main([verb, *call, "--json"]) == 0
+            written = json.loads(capsys.readouterr().out)
+            assert bool(written["protocol"]) == (store != own)
+            assert bool(written["contaminated"]) == (store == bad)
+
+    for text in told[bad]:
+        assert f"protocol: MNRE{SCRIPT} , legacy-objects; CONTAMINATED: the published" in text
+    for text in told[good]:
+        assert "protocol: MNRE version 2, clean" in text
+        assert "CONTAMINATED" not in text
+    for text in told[own]:
+        assert "protocol" not in text
 
 
 def test_evaluate_fits_a_temperature_and_says_what_it_changed(

@@ -231,12 +231,14 @@ def test_every_parameter_stage_view_and_position_gets_a_gradient_and_is_trained(
 
 
 def test_a_store_without_pyramids_is_refused_with_the_command_that_adds_them(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = MemoryStore([stored("a", "velora sings")])
     del store.manifest.feature_sets["pyramid"]
+    monkeypatch.setattr(store, "path", Path("other"), raising=False)
 
-    with pytest.raises(InputError, match=r"ramie build RECIPE --set 'observe\.features=.*pyramid"):
+    command = r"ramie build RECIPE --store other --set 'observe\.features=.*pyramid"
+    with pytest.raises(InputError, match=command):
         train(store, "entities", model_settings(fusion="hvpnet"), train_settings(), tmp_path)
 
 

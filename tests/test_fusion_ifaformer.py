@@ -242,11 +242,15 @@ def refused(tmp_path: Path, store: MemoryStore) -> str:
     return str(error.value)
 
 
-def test_a_store_without_grids_is_refused_with_the_command_that_adds_them(tmp_path: Path) -> None:
+def test_a_store_without_grids_is_refused_with_the_command_that_adds_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = MemoryStore([stored("a", "velora sings")])
     del store.manifest.feature_sets["grid"]
+    monkeypatch.setattr(store, "path", Path("other"), raising=False)
 
-    assert "ramie build RECIPE --set 'observe.features=[\"grid\"]'" in refused(tmp_path, store)
+    command = "ramie build RECIPE --store other --set 'observe.features=[\"grid\"]'"
+    assert command in refused(tmp_path, store)
 
 
 def test_a_store_in_which_no_post_has_a_photo_is_refused(tmp_path: Path) -> None:

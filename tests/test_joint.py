@@ -199,6 +199,7 @@ def test_training_posts_that_are_test_posts_of_the_other_task_are_left_out(
         train_settings(),
         tmp_path,
         ranks=Ranks(),
+        device=torch.device("cpu"),
     )
 
     ids = {post.example.post.example_id for post in beginning.train}

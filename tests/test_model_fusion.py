@@ -80,17 +80,6 @@ def test_the_order_of_items_changes_nothing_but_the_order_of_weights(
     )
 
 
-def test_weights_of_a_word_and_the_null_slot_sum_to_one(tmp_path: Path) -> None:
-    parts = make_parts(tmp_path)
-    fused = read(parts, [stored("a", "velora sings", kept=ALL_STREAMS, photo=True)]).fused
-    assert fused.text_weights is not None
-    assert fused.visual_weights is not None
-
-    total = fused.text_weights.sum(-1) + fused.visual_weights.sum(-1)
-
-    assert ((total > 0) & (total < 1)).all()
-
-
 def test_an_inconsistent_item_is_hardly_read(tmp_path: Path) -> None:
     parts = make_parts(tmp_path)
     post = stored("a", "velora sings", kept=ALL_STREAMS[:1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 from pathlib import Path
@@ -240,6 +241,24 @@ def test_what_was_predicted_with_labels_that_training_never_showed_is_left_out(
     saved_run(tmp_path, "entities")
     odd = stored("odd", "velora", split="dev", entities=(Span(0, 1, "MISC"),))
     assert calibrate(tmp_path, MemoryStore([*ENTITY_POSTS, odd])).posts == 3
+
+
+@pytest.mark.parametrize("task", ["entities", "relations"])
+def test_the_temperature_is_of_the_evidence_that_the_run_was_shown(
+    task: str, tmp_path: Path
+) -> None:
+    posts = ENTITY_POSTS if task == "entities" else PAIR_POSTS
+    bare = MemoryStore([dataclasses.replace(post, evidence=()) for post in posts])
+    found = {}
+    for shown in ("own", "none", "others"):
+        run = saved_run(tmp_path / shown, task).run
+        trained = run.train.model_copy(update={"evidence": shown})
+        write_run(tmp_path / shown, run.model_copy(update={"train": trained}))
+        found[shown] = calibrate(tmp_path / shown, store(task)).nll_before
+
+    assert found["none"] == pytest.approx(calibrate(tmp_path / "own", bare).nll_before, abs=1e-5)
+    for shown in ("none", "others"):
+        assert abs(found["own"] - found[shown]) > 1e-4
 
 
 def temperature_of(run: Path) -> Temperature:

@@ -11,6 +11,7 @@ import pytest
 from training_helpers import scalars
 
 from cache.errors import InputError
+from model.training import trackers
 from model.training.journal import Journal, forget_after
 from model.training.trackers import TOOLS, Tracker, check_tools, open_trackers
 
@@ -117,6 +118,21 @@ def broken() -> Iterator[Broken]:
     assert isinstance(tracker, Tracker)
     yield tracker
     assert tracker.asked == 1
+
+
+def test_a_tool_that_cannot_be_opened_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(run: Any) -> Tracker:
+        raise RuntimeError("nobody is logged in")
+
+    monkeypatch.setitem(trackers._TOOLS, "wandb", refuse)
+    (kept,) = open_trackers(["wandb", "tensorboard"], tmp_path, 0, SETTINGS)
+    kept.log(1, {"train/loss": 2.0})
+    kept.close()
+
+    assert "wandb cannot be used and is left out: nobody is logged in" in caplog.text
+    assert scalars(tmp_path, "train/loss") == {1: 2.0}
 
 
 def test_a_tracker_that_fails_is_left_out_and_the_rest_goes_on(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from model_helpers import MemoryStore, make_parts, model_settings, stored, train_settings
 from training_child import store_of
 from training_helpers import encoder_in, largest_difference, scalars
@@ -23,10 +25,11 @@ from model.training.subset import chosen_posts
 
 
 def trained(folder: Path, name: str, dropout: float = 0.0, **train_changes: Any) -> TrainReport:
-    """Train the posts of the child for two epochs of six steps."""
+    """Train the posts of the child for two epochs of six steps, or to ``stop_after``."""
+    stop_after = train_changes.pop("stop_after", None)
     model = model_settings(text_encoder=encoder_in(folder, dropout), dropout=dropout)
     settings = train_settings(**{"mismatch": 0.3, **train_changes})
-    return train(store_of(), "entities", model, settings, folder / name)
+    return train(store_of(), "entities", model, settings, folder / name, stop_after=stop_after)
 
 
 def losses(run: Path) -> list[float]:
@@ -61,6 +64,17 @@ def test_an_unfinished_run_goes_on_with_other_costs_and_nothing_else(tmp_path: P
     assert read_run(tmp_path / "run").train.accumulate == 2
     with pytest.raises(InputError, match=r"train\.batch_size 4 -> 5 "):
         train(store_of(), "entities", model, train_settings(batch_size=5), tmp_path / "run")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler is here")
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+def test_compiled_steps_are_the_same_steps(tmp_path: Path) -> None:
+    trained(tmp_path, "plain")
+    trained(tmp_path, "compiled", compile=True)
+
+    assert losses(tmp_path / "compiled") == pytest.approx(losses(tmp_path / "plain"), rel=1e-5)
+    assert 0 < largest_difference(tmp_path / "plain", tmp_path / "compiled") < 1e-4
 
 
 def test_a_missing_compiler_is_named_before_the_first_step(
@@ -226,8 +240,56 @@ def test_a_share_trains_on_its_posts_and_their_labels_only(tmp_path: Path) -> No
 
 
 def test_a_loss_that_is_not_finite_names_the_posts(tmp_path: Path) -> None:
-    with pytest.raises(RamieError, match=r"step \d+ has a .* not finite.*train-0\d\d, train-0"):
-        trained(tmp_path, "run", learning_rate=1e30, head_learning_rate=1e30)
+    rates = {"learning_rate": 1e30, "head_learning_rate": 1e30}
+    with pytest.raises(RamieError, match=r"step \d+ has a .* not finite") as refused:
+        trained(tmp_path, "run", batch_size=12, mismatch=0.0, **rates)
+    assert str(refused.value).count("train-0") >= 10  # all of them, not the first few
+
+
+def test_precision_is_recorded_and_not_changed_on_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hardware(has: bool) -> None:
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has)
+
+    hardware(has=False)
+    trained(tmp_path, "run", precision="auto", stop_after=1)
+    assert read_run(tmp_path / "run").precision == "float32"
+    hardware(has=True)
+    with pytest.raises(InputError, match="precision float32 -> bfloat16"):
+        trained(tmp_path, "run", precision="auto")
+    hardware(has=False)
+    assert trained(tmp_path, "run", precision="auto")
+
+
+def test_a_run_that_does_not_say_its_precision_or_what_made_its_sets_goes_on(
+    tmp_path: Path,
+) -> None:
+    store, model = store_of(), model_settings(fusion="mega", text_encoder=encoder_in(tmp_path))
+    for held in store.manifest.feature_sets.values():
+        held.source = "a parser"
+    run, settings = tmp_path / "run", train_settings(epochs=1)
+    train(store, "entities", model, settings, run, stop_after=1)
+    tensors, note = read_tensors(run / "checkpoint.safetensors")
+    assert isinstance(note, dict)
+    written = json.loads((run / "run.json").read_text())
+    for described in (written, note["run"]):
+        assert described["shapes"]["parse"].pop("source") == "a parser"
+        assert described.pop("precision") == "float32"
+    (run / "run.json").write_text(json.dumps(written))
+    write_tensors(run / "checkpoint.safetensors", tensors, note)
+
+    assert train(store, "entities", model, settings, run).finished
+
+
+def test_a_training_in_bfloat16_goes_on_where_it_stopped_to_the_bit(tmp_path: Path) -> None:
+    trained(tmp_path, "stopped", precision="bfloat16", stop_after=3)
+    trained(tmp_path, "stopped", precision="bfloat16")
+    trained(tmp_path, "straight", precision="bfloat16")
+
+    assert largest_difference(tmp_path / "stopped", tmp_path / "straight") == 0.0
+    trained(tmp_path, "float32")
+    assert largest_difference(tmp_path / "straight", tmp_path / "float32") > 0.0
 
 
 def test_a_checkpoint_of_another_run_is_refused_with_the_difference(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ class FeatureArrays:
         raise InputError(
             f"{self._root} has no feature set {name!r}. Add it with `ramie build RECIPE --store "
             f"{self._root} --set 'observe.features=[{wanted}]'`, with the recipe of the store: "
-            "nobody is asked for it, and no shard is written again."
+            "nobody is asked for it, and no shard is written again; the fingerprint changes."
         )
 
     def _find(self, name: FeatureSet, key: str) -> Array | None:

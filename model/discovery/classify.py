@@ -15,6 +15,7 @@ from model.data import PreparedPost
 from model.device import autocast
 from model.discovery.pairs import PairNetwork, PairReader, make_optimizer, take_step
 from model.training import rate_at
+from model.training.step import enough_memory
 
 
 class PairClassifier(nn.Module):
@@ -89,7 +90,12 @@ class Teacher:
         self.taken = 0
 
     def teach(self, lesson: Lesson, steps: int, name: str) -> float:
-        """Take ``steps`` steps on batches of ``lesson``; return the mean loss."""
+        """Take ``steps`` steps on batches of ``lesson``; return the mean loss.
+
+        Raises:
+            RamieError: loss or gradient are not finite, or there is too little memory; the
+                message names the posts or the size of the batch.
+        """
         reader = self.reader
         classes, weights = (torch.from_numpy(a) for a in (lesson.classes, lesson.weights))
         self.classifier.train()
@@ -100,11 +106,13 @@ class Teacher:
             share = rate_at(self.taken, self.total, reader.train.warmup)
             for group in self.optimizer.param_groups:
                 group["lr"] = group["peak"] * share
-            with autocast(reader.device, reader.bfloat16):
-                scores = self.classifier(reader.batch([lesson.posts[i] for i in indices]))
-            wanted = classes[indices].to(reader.device)
-            loss = weighted_loss(scores, wanted, weights[indices].float().to(reader.device))
-            take_step(self.optimizer, loss, reader.train)
+            batch = reader.batch([lesson.posts[i] for i in indices])
+            with enough_memory(batch, in_parts=False):
+                with autocast(reader.device, reader.bfloat16):
+                    scores = self.classifier(batch)
+                wanted = classes[indices].to(reader.device)
+                loss = weighted_loss(scores, wanted, weights[indices].float().to(reader.device))
+                take_step(self.optimizer, loss, reader.train, batch.posts)
             self.taken += 1
             total += float(loss.detach())
         return total / steps

@@ -30,6 +30,7 @@ from model.discovery.propagation import Layer, exemplar_layers
 from model.discovery.settings import HiureSettings
 from model.discovery.views import random_spans
 from model.training import rate_at
+from model.training.step import enough_memory
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,18 +118,20 @@ class _Contrast:
         share = rate_at(self.taken, self.per_epoch * settings.epochs, reader.train.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * share
-        with autocast(reader.device, reader.bfloat16):
-            fast = self.twins.fast(reader.batch([views[0][i] for i in indices]))
-            with torch.no_grad():
-                slow = self.twins.slow(reader.batch([views[1][i] for i in indices]))
-        fast, slow = unit(fast.float()), unit(slow.float())
         posts, queue = torch.tensor(indices), self.queue
-        same = queue.of(posts).to(fast.device)
-        loss = instance_loss(fast, slow, queue.vectors, settings.temperature, same)
-        if layers:
-            drawn = [self._drawn_to(fast, layer, indices) for layer in layers]
-            loss = loss + torch.stack(drawn).mean()
-        take_step(self.optimizer, loss, reader.train)
+        seen, partners = (reader.batch([view[i] for i in indices]) for view in views)
+        with enough_memory(seen, in_parts=False):
+            with autocast(reader.device, reader.bfloat16):
+                fast = self.twins.fast(seen)
+                with torch.no_grad():
+                    slow = self.twins.slow(partners)
+            fast, slow = unit(fast.float()), unit(slow.float())
+            same = queue.of(posts).to(fast.device)
+            loss = instance_loss(fast, slow, queue.vectors, settings.temperature, same)
+            if layers:
+                drawn = [self._drawn_to(fast, layer, indices) for layer in layers]
+                loss = loss + torch.stack(drawn).mean()
+            take_step(self.optimizer, loss, reader.train, seen.posts)
         self.twins.follow()
         queue.push(slow, posts)
         self.taken += 1

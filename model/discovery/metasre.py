@@ -26,8 +26,14 @@ from model.batch import Batch
 from model.data import PreparedPost
 from model.discovery.classify import Lesson, PairClassifier, Teacher, endless
 from model.discovery.few import Best, FewLabels, Taught
-from model.discovery.pairs import PairReader, make_optimizer, step_along_gradients
+from model.discovery.pairs import (
+    PairReader,
+    check_finite,
+    make_optimizer,
+    step_along_gradients,
+)
 from model.discovery.settings import MetaSreSettings
+from model.training.step import enough_memory
 
 
 class Judged(NamedTuple):
@@ -191,18 +197,18 @@ class _Judge:
         reader, settings = self.reader, self.settings
         batch = reader.batch([self.labelled.posts[i] for i in known])
         classes = torch.from_numpy(self.labelled.classes)[known].to(reader.device)
-        # No bfloat16 here: what is left of a second derivative in eight bits is noise.
-        judged = judge(
-            self.classifier,
-            self.generator,
-            reader.batch(guessed),
-            (batch, classes),
-            settings.inner_rate,
-        )
-        self.optimizer.zero_grad(set_to_none=True)
-        own = nn.functional.cross_entropy(self.generator(batch), classes)
-        (settings.labelled_weight * own).backward()  # type: ignore[no-untyped-call]
-        learned = [p for p in self.generator.parameters() if p.requires_grad]
-        for parameter, gradient in zip(learned, judged.gradients, strict=True):
-            parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
-        step_along_gradients(self.optimizer, reader.train)
+        other = reader.batch(guessed)
+        posts = [*other.posts, *batch.posts]
+        with enough_memory(other, in_parts=False):
+            # No bfloat16 here: what is left of a second derivative in eight bits is noise.
+            judged = judge(
+                self.classifier, self.generator, other, (batch, classes), settings.inner_rate
+            )
+            self.optimizer.zero_grad(set_to_none=True)
+            own = nn.functional.cross_entropy(self.generator(batch), classes)
+            check_finite("loss", judged.loss + own, posts)
+            (settings.labelled_weight * own).backward()  # type: ignore[no-untyped-call]
+            learned = [p for p in self.generator.parameters() if p.requires_grad]
+            for parameter, gradient in zip(learned, judged.gradients, strict=True):
+                parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+            step_along_gradients(self.optimizer, reader.train, posts)

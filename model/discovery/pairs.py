@@ -186,28 +186,48 @@ def make_optimizer(modules: Iterable[nn.Module], settings: TrainSettings) -> tor
     )
 
 
-def take_step(optimizer: torch.optim.AdamW, loss: Tensor, settings: TrainSettings) -> None:
-    """Take one step down ``loss``, gradients clipped.
+def take_step(
+    optimizer: torch.optim.AdamW,
+    loss: Tensor,
+    settings: TrainSettings,
+    posts: Sequence[PreparedPost],
+) -> None:
+    """Take one step down ``loss``, which is of ``posts``, gradients clipped.
 
     Raises:
-        RamieError: a gradient is not finite.
+        RamieError: loss or gradient are not finite; the message names the posts.
     """
+    check_finite("loss", loss, posts)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    step_along_gradients(optimizer, settings)
+    step_along_gradients(optimizer, settings, posts)
 
 
-def step_along_gradients(optimizer: torch.optim.AdamW, settings: TrainSettings) -> None:
-    """Take one step along the gradients that are there, clipped.
+def step_along_gradients(
+    optimizer: torch.optim.AdamW, settings: TrainSettings, posts: Sequence[PreparedPost]
+) -> None:
+    """Take one step along the gradients that are there, clipped; they are of ``posts``.
 
     Raises:
-        RamieError: a gradient is not finite.
+        RamieError: a gradient is not finite; the message names the posts.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     norm = nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
-    if not torch.isfinite(norm):
-        raise RamieError(
-            "a gradient is not finite; lower train.learning_rate and train.head_learning_rate, "
-            "or set train.precision to float32, and run again."
-        )
+    check_finite("gradient", norm, posts)
     optimizer.step()
+
+
+def check_finite(name: str, figure: Tensor, posts: Sequence[PreparedPost]) -> None:
+    """Refuse to go on from ``posts`` with a figure that is no number.
+
+    Raises:
+        RamieError: it is infinite or NaN; the message names the posts.
+    """
+    if torch.isfinite(figure):
+        return
+    ids = ", ".join(post.example.post.example_id for post in posts)
+    raise RamieError(
+        f"a step has a {name} that is not finite ({figure.item()}), with the posts {ids}. Look at "
+        "these posts, lower train.learning_rate or train.head_learning_rate, or set "
+        "train.precision to float32, and run again."
+    )

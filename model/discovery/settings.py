@@ -27,6 +27,8 @@ _DEFAULT_ONLY: Final = (
     "layer_decay",
     "rates",
     "evidence",
+    "mismatch",
+    "consistency_weight",
     "checkpointing",
     "compile",
 )

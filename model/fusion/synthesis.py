@@ -9,6 +9,9 @@ to the bit.
 
 Hu et al., ACL 2023 (short), and the SIGIR 2023 description. What is not stated there is our own:
 joint reading, the match bonus, the null slot and learning consistency from mismatched evidence.
+What is stated and done otherwise: what photo and regions select is no vector beside the words'
+but a vote for each item, and an item that does not fit is weighed down, not dropped at a
+threshold. Streams meet in the one choice between all their items; items do not read each other.
 """
 
 from __future__ import annotations

@@ -112,7 +112,8 @@ def attribute(
         for post, seen in zip(posts, looks, strict=True)
     }
     # Every post as it is, then once without each item; all copies in one stream of batches.
-    withheld = [(at, index) for at, post in enumerate(posts) for index in (None, *_indices(post))]
+    read = [_read(parts, post) for post in posts]
+    withheld = [(at, index) for at, what in enumerate(read) for index in (None, *_indices(what))]
     copies = [posts[at] for at, _ in withheld]
     shown = [Shown(_without(posts[at].evidence, index)) for at, index in withheld]
     found: list[_Sure] = predict_posts(
@@ -128,7 +129,7 @@ def attribute(
     sure: list[dict[int | None, _Sure]] = [{} for _ in posts]
     for (at, index), value in zip(withheld, found, strict=True):
         sure[at][index] = value
-    return [_attribution(*row) for row in zip(posts, looks, sure, strict=True)]
+    return [_attribution(*row) for row in zip(posts, read, looks, sure, strict=True)]
 
 
 def look(parts: Parts, batch: Batch, temperature: float = 1.0) -> list[Looked]:
@@ -241,12 +242,13 @@ def _target(parts: Parts, post: PreparedPost, answer: Answer) -> _Target:
 
 
 def _attribution(
-    post: PreparedPost, seen: Looked, sure: Mapping[int | None, _Sure]
+    post: PreparedPost, read: Evidences, seen: Looked, sure: Mapping[int | None, _Sure]
 ) -> Attribution:
     whole = sure[None]
     decisive = decisive_words(post, seen.answer)
-    shares = evidence_weights(post, seen.weights, decisive, 1 + max(_indices(post), default=-1))
-    streams = {item.index: item.stream for item in _items(post.evidence)}
+    kept = 1 + max(_indices(post.evidence), default=-1)
+    shares = evidence_weights(post, seen.weights, decisive, kept)
+    streams = {item.index: item.stream for item in _items(read)}
     return Attribution(
         example_id=post.example.post.example_id,
         answer=seen.answer,
@@ -260,7 +262,7 @@ def _attribution(
                 effect=whole.answer - sure[index].answer,
                 gold_effect=_difference(whole.gold, sure[index].gold),
             )
-            for index in _indices(post)
+            for index in _indices(read)
         ),
     )
 
@@ -273,9 +275,18 @@ def _items(evidence: Evidences) -> tuple[Item, ...]:
     return (*evidence.texts, *evidence.images)
 
 
-def _indices(post: PreparedPost) -> list[int]:
-    """Return the places of what is read in the store's list; parts of a long text are one."""
-    return sorted({item.index for item in _items(post.evidence)})
+def _read(parts: Parts, post: PreparedPost) -> Evidences:
+    """Return what of its evidence can reach the network: all, texts alone as context, or none."""
+    use, prepared = parts.collator.evidence, post.evidence
+    return Evidences(
+        prepared.texts if use != "none" else (),
+        prepared.images if use == "items" else (),
+    )
+
+
+def _indices(evidence: Evidences) -> list[int]:
+    """Return the places of the evidence in the store's list; parts of a long text are one."""
+    return sorted({item.index for item in _items(evidence)})
 
 
 def _without(evidence: Evidences, index: int | None) -> Evidences:

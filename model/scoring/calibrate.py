@@ -10,9 +10,9 @@ import torch
 
 from model.batch import Batch
 from model.build import Parts, parts_of, place
-from model.collate import Shown
 from model.data import ExampleSource, PreparedPost, Task
 from model.device import choose_device
+from model.order import shown_evidence
 from model.scoring.evaluation import opened, predict_posts, prepare_split, watched
 from model.scoring.temperature import (
     Scored,
@@ -36,6 +36,8 @@ def calibrate(
 ) -> Temperature:
     """Fit the temperature of a trained run on a split, and keep it in the run folder.
 
+    Posts are shown the evidence that the run's dev selection was shown (``train.evidence``).
+
     Args:
         run: folder of the run, which holds one temperature: a later one takes its place.
         store: folder of a store of posts for ``task``, or an open reader.
@@ -45,7 +47,8 @@ def calibrate(
         progress: show bars where the output is a terminal.
 
     Raises:
-        InputError: no such run or split, or no annotated post in it.
+        InputError: no such run or split, no annotated post in it, or but one post where it is to
+            be shown another's evidence.
         StoreError: the store cannot be used.
     """
     parts = parts_of(Path(run), task)
@@ -78,9 +81,10 @@ def score_posts(
     bar: Callable[[list[list[int]]], Iterable[list[int]]] = iter,
 ) -> list[Scored]:
     """Return the scores of all annotated posts, for `model.scoring.temperature.fit`."""
-    own = [Shown(post.evidence) for post in posts]
+    trained = parts.run.train
+    shown = shown_evidence(posts, trained.evidence, trained.seed)
     found: list[list[Scored]] = predict_posts(
-        parts, posts, own, device=device, each=_scored_once, bar=bar
+        parts, posts, shown, device=device, each=_scored_once, bar=bar
     )
     return [part for parts_of_batch in found for part in parts_of_batch]
 

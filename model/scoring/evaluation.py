@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,15 +17,16 @@ from tqdm import tqdm
 
 from cache import open_store
 from cache.errors import InputError
-from cache.records import Span
+from cache.records import FeatureSet, Span
 from model.batch import Batch
 from model.bio import labels_of
-from model.build import Parts, parts_of, place
+from model.build import Parts, feature_shapes, parts_of, place
 from model.collate import Shown
 from model.data import ExampleSource, PreparedPost, Task, read_split, visual_dim_of
 from model.device import autocast, choose_device, uses_bfloat16
 from model.heads import EntityGuess
 from model.order import EvidenceOf, batches_in_order, shown_evidence
+from model.run import FeatureShape, Run
 from model.scoring.calibration import Calibration, calibration
 from model.scoring.metrics import (
     EntityScores,
@@ -211,19 +212,51 @@ def prepare_split(
     """Return the posts of a split, tokenised.
 
     Raises:
-        InputError: no such split, a post that the task cannot be done for, or embeddings of
-            another size than those that the run learned from.
+        InputError: no such split, a post that the task cannot be done for, or embeddings or
+            feature sets that are not such as the run learned from.
     """
-    found, learned = visual_dim_of(source), parts.run.visual_dim
-    if found and learned and found != learned:
-        raise InputError(
-            f"the store's image embeddings have {found} numbers, and the run learned from those "
-            f"with {learned}. Build the store with the observe.encoder of the run's recipe, or "
-            "train on this one."
-        )
+    _refuse_other_embeddings(parts, visual_dim_of(source))
+    _refuse_other_features(parts.run, feature_shapes(source, parts.run.model))
     posts = read_split(source, split, parts.collator.needs)
     bar = tqdm(posts, f"tokenise {split}", unit="post", disable=None if progress else True)
     return [parts.preparer.prepare(post) for post in bar]
+
+
+def _refuse_other_embeddings(parts: Parts, found: int) -> None:
+    """Refuse embeddings of ``found`` numbers where the run learned from others."""
+    learned = parts.run.visual_dim
+    # Who reads no vectors, as text_only does, takes a store with them for one without.
+    reads_vectors = parts.collator.evidence == "items" or parts.collator.needs
+    if found == learned or not ((found and learned) or reads_vectors):
+        return
+    there = f"the store's image embeddings have {found} numbers"
+    before = f"the run learned from those with {learned}"
+    raise InputError(
+        f"{there if found else 'the store has no image embeddings'}, and "
+        f"{before if learned else 'the run learned from a store without'}. Build the store with "
+        "the observe.encoder of the run's recipe, or train on this one."
+    )
+
+
+def _refuse_other_features(run: Run, found: Mapping[FeatureSet, FeatureShape]) -> None:
+    """Refuse feature sets that look other than the run learned from, or that something else made.
+
+    Runs of earlier versions do not say what made theirs. A store without a photo has no sizes.
+    """
+    for name, there in found.items():
+        learned = run.shapes[name]
+        pairs: list[tuple[str, object, object]] = []
+        if learned.source:
+            pairs.append(("made by", learned.source, there.source))
+        if there.dims:
+            pairs.append(("sizes", list(learned.dims), list(there.dims)))
+            pairs.append(("stages", list(learned.stages), list(there.stages)))
+        if differ := [f"{what} {was!r} -> {now!r}" for what, was, now in pairs if was != now]:
+            raise InputError(
+                f"the store's {name} is not such as the run learned from: {'; '.join(differ)} "
+                "(the run -> the store). Build the store with the encoder, the parser and the "
+                "library versions of the one that the run was trained on, or train on this one."
+            )
 
 
 def opened(store: Path | str | ExampleSource) -> AbstractContextManager[ExampleSource]:
@@ -276,6 +309,8 @@ def _score_entities(
             raise InputError(_not_annotated(post, "entities"))
         gold.append(post.example.entities)
         found.append([Span(guess.start, guess.end, guess.label) for guess in answer])
+    # A head answers with spans, so that what it decoded is well-formed by now: both readings of
+    # `EntityScores` are equal here. CRFs that forbid the rest decode nothing else.
     labels = [
         labels_of(spans, len(post.example.post.tokens))
         for spans, post in zip(found, posts, strict=True)

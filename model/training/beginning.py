@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from tqdm import tqdm
 
 from cache.errors import InputError
@@ -15,6 +16,7 @@ from cache.reader import Features
 from cache.records import FeatureSet
 from model.build import Parts, feature_shapes, for_second_task, new_parts
 from model.data import ExampleSource, PreparedPost, Task, label_set, read_split, visual_dim_of
+from model.device import resolved
 from model.encoder_identity import identity_of
 from model.run import FeatureShape, Run, SecondTask, code_version, library_versions
 from model.settings import ModelSettings, TrainSettings
@@ -65,9 +67,12 @@ def begin(
     folder: Path,
     *,
     ranks: Ranks,
+    device: torch.device,
     progress: bool = False,
 ) -> Beginning:
     """Return a new network with its posts; the first process describes its encoder in ``folder``.
+
+    The network is still on the CPU; of ``device`` only its precision is asked here.
 
     Raises:
         InputError: stores, settings or folder do not allow it; the message says what to do.
@@ -85,6 +90,7 @@ def begin(
         for found, (other, _) in zip(read, tasks[::-1], strict=True):
             found["train"] = _unlike_held_out(found["train"], other)
     run = _described(tasks, [found["train"] for found in read], shapes, model, settings)
+    run = run.model_copy(update={"precision": resolved(settings.precision, device)})
     if ranks.first:
         check_same_run(folder, run)
     parts = new_parts(run, folder if ranks.first else None)

@@ -34,6 +34,7 @@ class Progress:
         dev_f1: of the last evaluation.
         best_f1: of the best.
         best_epoch: which, from 1; 0 before the first.
+        codes: what commits of the code took the steps, in order, as far as it is known.
     """
 
     step: int = 0
@@ -42,19 +43,22 @@ class Progress:
     dev_f1: float = 0.0
     best_f1: float = 0.0
     best_epoch: int = 0
+    codes: tuple[str, ...] = ()
 
     @property
     def mean_loss(self) -> float:
         """Mean loss since the last evaluation."""
         return self.loss_sum / max(1, self.loss_steps)
 
-    def after_step(self, loss: float) -> Progress:
-        """Return the position one step on."""
+    def after_step(self, loss: float, code: str = "") -> Progress:
+        """Return the position one step on, that ``code`` took."""
+        known = not code or code in self.codes
         return dataclasses.replace(
             self,
             step=self.step + 1,
             loss_sum=self.loss_sum + loss,
             loss_steps=self.loss_steps + 1,
+            codes=self.codes if known else (*self.codes, code),
         )
 
     def after_best(self, f1: float, epoch: int) -> Progress:
@@ -142,7 +146,11 @@ def _read_note(note: Any) -> tuple[Progress, Run | None]:
 
 
 def _position(content: Any) -> Progress:
-    progress = Progress(**content)
+    content = dict(content)
+    codes = tuple(content.pop("codes", ()))
+    if not all(isinstance(code, str) for code in codes):
+        raise ValueError("its commits are no texts")
+    progress = Progress(**content, codes=codes)
     counts = (progress.step, progress.loss_steps, progress.best_epoch)
     figures = (progress.loss_sum, progress.dev_f1, progress.best_f1)
     if not all(type(count) is int and 0 <= count < 1 << 53 for count in counts):

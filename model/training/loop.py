@@ -50,6 +50,7 @@ class TrainReport:
         finished: False where ``stop_after`` ended it; early stopping is a way to finish.
         seconds: of this sitting.
         posts_per_second: in training, without evaluation, over all processes.
+        codes: the commits that took the steps, as they were told, in order.
         first: False in the processes beside the first, which have written nothing.
     """
 
@@ -60,6 +61,7 @@ class TrainReport:
     finished: bool
     seconds: float
     posts_per_second: float
+    codes: tuple[str, ...] = ()
     first: bool = True
 
 
@@ -76,6 +78,7 @@ def train(
     stop_after: int | None = None,
     save_every_s: float = _SAVE_EVERY_S,
     trackers: Sequence[str] = (),
+    code: str = "",
 ) -> TrainReport:
     """Train on ``store`` and write the run folder ``out``; an unfinished run there is continued.
 
@@ -94,6 +97,7 @@ def train(
         stop_after: end after this many steps in total, with a checkpoint to go on from.
         save_every_s: seconds between checkpoints.
         trackers: tools of `model.training.trackers` that are shown figures.
+        code: the commit of the code that is running, to be told in the report.
 
     Raises:
         InputError: store, settings or folder do not allow it; the message says what to do.
@@ -108,11 +112,13 @@ def train(
             target = choose_device(device, ranks.local_rank if ranks.count > 1 else None)
             with opened(store) as first, _opened_if_any(second) as other:
                 sources = Sources(first, task, other)
-                beginning = begin(sources, model, settings, folder, ranks=ranks, progress=progress)
+                beginning = begin(
+                    sources, model, settings, folder, ranks=ranks, device=target, progress=progress
+                )
             place(beginning.parts, target)
             for encoder in text_encoders(beginning.parts.network):
                 set_switches(encoder, settings, target)
-            training = _Training(beginning, folder, target, ranks)
+            training = _Training(beginning, folder, target, ranks, code)
             if ranks.first:  # nothing is refused any more
                 write_run(folder, beginning.parts.run)
         return training.run(progress, stop_after, save_every_s, trackers)
@@ -143,10 +149,11 @@ class _Training:
         folder: Path,
         device: torch.device,
         ranks: Ranks,
+        code: str,
     ) -> None:
         parts = self.parts = beginning.parts
         self.dev, self.folder = beginning.dev, folder
-        self.device, self.ranks = device, ranks
+        self.device, self.ranks, self.code = device, ranks, code
         self.settings = parts.run.train
         self.optimizer = make_optimizer(parts.network, self.settings)
         mismatch = mismatch_of(parts.run.model, self.settings)
@@ -221,6 +228,7 @@ class _Training:
             finished=self.state.step == self.plan.total or self._stops_early(),
             seconds=time.monotonic() - began,
             posts_per_second=posts_seen / trained if trained else 0.0,
+            codes=self.state.codes,
             first=self.ranks.first,
         )
 
@@ -232,7 +240,7 @@ class _Training:
             group["lr"] = group["peak"] * share
         posts = len(self.plan.turns(step))
         loss = stepper.take(self.plan.parts(step, self.ranks), posts, step + 1)
-        self.state = self.state.after_step(loss)
+        self.state = self.state.after_step(loss, self.code)
         self.journal.figures(self.state.step, {"train/loss": loss, "train/rate": share})
         return posts
 

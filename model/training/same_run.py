@@ -34,6 +34,8 @@ def refuse_other(where: Path, held: Run, asked: Run) -> None:
     """
     encoders = [EncoderIdentity(run.model.text_encoder, run.encoder) for run in (held, asked)]
     same_encoder = encoders[0].is_same(encoders[1])
+    if not held.precision:  # an earlier version did not say
+        asked = asked.model_copy(update={"precision": ""})
     there, wanted = (_described(run, same_encoder=same_encoder) for run in (held, asked))
     differ = list(differences(there, wanted))
     if differ:
@@ -46,6 +48,8 @@ def refuse_other(where: Path, held: Run, asked: Run) -> None:
 
 def _described(run: Run, *, same_encoder: bool) -> dict[str, Any]:
     described = run.model_dump(mode="json")
+    for shape in described["shapes"].values():
+        del shape["source"]  # earlier versions did not say; the store's fingerprint stands for it
     if same_encoder:  # where it lies does not matter
         del described["encoder"], described["model"]["text_encoder"]
     for name in COST_ONLY:

@@ -21,8 +21,6 @@ from model.network import Extractor, Losses
 from model.settings import TrainSettings
 from model.training.ranks import Ranks
 
-_NAMED_POSTS = 8
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
@@ -66,17 +64,19 @@ class Stepper:
         task = 0.0
         with self.ranks.together():
             for part in parts[:-1]:
-                with self.ranks.without_talking(self.called), _enough_memory(part.batch):
+                with self.ranks.without_talking(self.called), enough_memory(part.batch):
                     loss, part_task = self._forward(part, posts, items, step)
                     loss.backward()  # type: ignore[no-untyped-call]
                 task += part_task
-            with _enough_memory(parts[-1].batch):
+            with enough_memory(parts[-1].batch):
                 loss, part_task = self._forward(parts[-1], posts, items, step)
             task += part_task
-        with _enough_memory(parts[-1].batch):
+        with enough_memory(parts[-1].batch):
             self.ranks.backward(loss)
-        self._clip(parts, step)
-        self.optimizer.step()
+        with self.ranks.together(), enough_memory(parts[-1].batch):
+            self._clip(parts, step)
+            # The first time it makes room for two more copies of all weights.
+            self.optimizer.step()
         return self.ranks.totals([task])[0]
 
     def _forward(self, part: Part, posts: int, items: float, step: int) -> tuple[Tensor, float]:
@@ -137,14 +137,20 @@ def _ids(batch: Batch) -> list[str]:
 
 
 def _names(parts: Sequence[Part]) -> str:
-    ids = [name for part in parts for name in _ids(part.batch)]
-    more = f" and {len(ids) - _NAMED_POSTS} more" if len(ids) > _NAMED_POSTS else ""
-    return ", ".join(ids[:_NAMED_POSTS]) + more
+    return ", ".join(name for part in parts for name in _ids(part.batch))
 
 
 @contextmanager
-def _enough_memory(batch: Batch) -> Iterator[None]:
-    """Name the batch's size and the switches that help where memory ran out."""
+def enough_memory(batch: Batch, *, in_parts: bool = True) -> Iterator[None]:
+    """Name the batch's size and the switches that help where memory ran out.
+
+    Args:
+        batch: that is computed.
+        in_parts: whether the training knows ``accumulate`` and ``checkpointing``.
+
+    Raises:
+        RamieError: memory ran out.
+    """
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
@@ -152,16 +158,20 @@ def _enough_memory(batch: Batch) -> Iterator[None]:
             raise
         windows, pieces = batch.pieces.shape
         rows = sum(len(group.pieces) for group in batch.groups)
+        cheaper = (
+            "Set train.accumulate=2 (or more: the same step in parts) or "
+            "train.checkpointing=true, which an unfinished run may go on with; or lower"
+        )
         longest = max((group.pieces.shape[1] for group in batch.groups), default=0)
         raise RamieError(
             f"out of memory with {len(_ids(batch))} posts ({windows} windows of {pieces} pieces) "
-            f"and {rows} evidence texts (up to {longest} pieces). Set train.accumulate=2 (or "
-            "more: the same step in parts) or train.checkpointing=true, which an unfinished run "
-            "may go on with; or lower train.batch_size, model.max_evidence or "
+            f"and {rows} evidence texts (up to {longest} pieces). "
+            f"{cheaper if in_parts else 'Lower'} train.batch_size, model.max_evidence or "
             "model.max_evidence_pieces."
         ) from error
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
-    # On CPU torch has no class for it.
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+    # On CPU, and where cuBLAS finds no room of its own, torch has no class for it.
+    said = ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in said)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 from cache.errors import InputError
 from model.run import write_atomically
 
+_log = logging.getLogger(__name__)
 _PROJECT: Final = "ramie"
 _IDENTITY: Final = "tracking.json"
 
@@ -154,7 +156,7 @@ def check_tools(tools: Sequence[str]) -> None:
 def open_trackers(
     tools: Sequence[str], folder: Path, step: int, settings: Mapping[str, Any]
 ) -> list[Tracker]:
-    """Return a tracker for each tool.
+    """Return a tracker for each tool that can be opened; of the others, say why not.
 
     Args:
         tools: names that `check_tools` lets pass.
@@ -165,7 +167,14 @@ def open_trackers(
     if not tools:
         return []
     run = Tracked(folder, _identity(folder), step, dict(_flat(settings)))
-    return [_TOOLS[tool](run) for tool in tools]
+    opened = []
+    for tool in tools:
+        try:
+            opened.append(_TOOLS[tool](run))
+        except Exception as error:
+            # Nobody is logged in, a server is down: no reason not to train.
+            _log.warning("%s cannot be used and is left out: %s", tool, error)
+    return opened
 
 
 def _identity(folder: Path) -> str:

@@ -82,7 +82,7 @@ def noise_curves(path: Path) -> dict[str, Curve]:
     except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
         raise InputError(
             f"{path} does not hold F1 by share of noise ({error}). Make it with `ramie bench "
-            "evidence --only robustness --work DIR`, which writes DIR/robustness/curves.json."
+            "evidence --only robustness --work DIR`, which writes DIR/robustness-SEED/curves.json."
         ) from error
 
 

@@ -25,11 +25,14 @@ _BINS: Final = (0, 2, 5, 10, 20)
 def f1_by_evidence(grid: Grid, rows: Sequence[Row]) -> dict[str, Curve]:
     """Return test F1 of each row, by how many evidence items the store has of a post.
 
+    Labels say how many entities or relations are annotated there, over the worlds.
+
     Raises:
         StoreMismatch: a kept test names posts that the store does not have.
     """
     counts = {place.name: _counts(place.store, grid.split) for place in grid.places}
-    curves: dict[str, Curve] = {}
+    found: dict[str, Mapping[float, list[float]]] = {}
+    annotated: dict[tuple[float, str], int] = {}
     for row in rows:
         points: defaultdict[float, list[float]] = defaultdict(list)
         for (world, _), run in row.runs.items():
@@ -41,10 +44,18 @@ def f1_by_evidence(grid: Grid, rows: Sequence[Row]) -> dict[str, Curve]:
             bins = np.array([_bin(counts[world][name]) for name in run.example_ids])
             for number in np.unique(bins).tolist():
                 tp, fp, fn = run.counts[bins == number].sum(0).tolist()
-                points[number].append(100 * Counts(tp, fp, fn).f1)
-        labels = {number: _label(int(number)) for number in sorted(points)}
-        curves[row.system.name] = Curve(dict(sorted(points.items())), labels)
-    return curves
+                bin_counts = Counts(tp, fp, fn)
+                points[number].append(100 * bin_counts.f1)
+                annotated[number, world] = bin_counts.support
+        found[row.system.name] = dict(sorted(points.items()))
+    labels: dict[float, str] = {}
+    for number in sorted({number for number, _ in annotated}):
+        n = sum(count for (of, _), count in annotated.items() if of == number)
+        labels[number] = f"{_label(int(number))}\n(n={n})"
+    return {
+        name: Curve(points, {number: labels[number] for number in points})
+        for name, points in found.items()
+    }
 
 
 def _counts(store: Path, split: str) -> Mapping[str, int]:

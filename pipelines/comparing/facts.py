@@ -7,15 +7,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from cache import open_store
 from cache.errors import StoreMismatch
-from cache.manifest import read_manifest
 from model.encoder_identity import encoder_name
 from model.run import Run, read_run
 from pipelines.comparing.places import Place
+from pipelines.comparing.protocol import protocol_of_store
 from pipelines.config import Recipe
 from pipelines.runs import code_commit, commit_of_run
-from retrieval.datasets.protocol import CONTAMINATED, is_contaminated, protocol_of
+from retrieval.datasets.protocol import CONTAMINATED, is_contaminated
 
 _SHOWN: Final = 12
 _SPANS: Final = {
@@ -40,7 +39,7 @@ class Facts:
         encoder: of text.
         stores: fingerprints of the stores.
         partners: of the stores of the other task, which a system of two tasks learned from too.
-        code: version and commits of the code that trained the runs.
+        code: version and commits of the code that trained the runs, and in what precision.
         commit: of the code that made the table.
     """
 
@@ -57,6 +56,11 @@ class Facts:
     partners: tuple[str, ...]
     code: tuple[str, ...]
     commit: str
+
+    def title(self) -> str:
+        """Return what stands over a figure, which people pass on without the table."""
+        marked = ["CONTAMINATED"] if self.contaminated else []
+        return " ".join(", ".join([self.recipe, self.protocol, *marked]).split())
 
     def lines(self) -> list[tuple[str, str]]:
         """Return what people are told, by subject."""
@@ -102,7 +106,7 @@ def facts_of(
     Raises:
         StoreMismatch: the stores follow different protocols.
     """
-    protocols = {store: _protocol(store) for store in _with_unfiltered(places)}
+    protocols = {store: protocol_of_store(store) for store in _with_unfiltered(places)}
     if len(set(protocols.values())) > 1:
         told = "; ".join(f"{store}: {name or 'no protocol'}" for store, name in protocols.items())
         raise StoreMismatch(
@@ -137,22 +141,11 @@ def _with_unfiltered(places: Iterable[Place]) -> Iterator[Path]:
             yield place.unfiltered
 
 
-def _protocol(store: Path) -> str:
-    """Return what the store states; an older one is asked by its posts."""
-    manifest = read_manifest(store)
-    value: object = manifest.identity
-    for key in ("settings", "dataset"):
-        value = value.get(key) if isinstance(value, dict) else None
-    settings = value if isinstance(value, dict) else {}
-    named = settings.get("protocol")
-    if isinstance(named, str):
-        return named
-    with open_store(store, reader="parquet") as reader:
-        examples = [reader.features(name).example for name in reader.example_ids("test")]
-    return protocol_of(str(settings.get("reader", "")), None, examples)
-
-
 def _code(run: Path, there: Run) -> str:
     commit = commit_of_run(run)
-    torch = there.libraries.get("torch", "")
-    return f"ramie {there.code_version}{f' at {commit}' if commit else ''}, torch {torch}"
+    parts = [
+        f"ramie {there.code_version}{f' at {commit}' if commit else ''}",
+        f"torch {there.libraries.get('torch', '')}",
+        there.precision,
+    ]
+    return ", ".join(part for part in parts if part)

@@ -59,8 +59,6 @@ def do_job(job: Job, *, progress: bool = False) -> None:
     Raises:
         StoreError: another process is at this run, or the store is not what it was any more.
     """
-    # Before the training: what is committed meanwhile is not the code that it is trained by.
-    commit = code_commit()
     lock = WriterLock(job.run / _LOCK)
     try:
         _refuse_other_stores(job)
@@ -74,10 +72,12 @@ def do_job(job: Job, *, progress: bool = False) -> None:
                 second=job.recipe.second_store(),
                 device=job.device,
                 progress=progress,
+                # Asked before it: what is committed meanwhile is not the code of this sitting.
+                code=code_commit(),
             )
             if not report.finished:
                 raise InputError(f"{job.run} was stopped early. Run the same command again.")
-            write_recipe(job.run, job.recipe, job.store, commit)
+            write_recipe(job.run, job.recipe, job.store, report.codes)
         _refuse_other_stores(job)
         for shown in job.shown:
             scored(job.run, job.store, job.split, shown, device=job.device, progress=progress)

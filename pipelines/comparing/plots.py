@@ -15,6 +15,7 @@ from pipelines.comparing.curves import (
     share_curves,
 )
 from pipelines.comparing.evidence_counts import f1_by_evidence
+from pipelines.comparing.facts import Facts
 from pipelines.comparing.rows import Row
 
 if TYPE_CHECKING:
@@ -22,16 +23,19 @@ if TYPE_CHECKING:
 
 FORMATS: Final = ("svg", "png")
 _BY_TYPE: Final = "f1-by-type"
+# Of all blocks; other figures are of the first, and say so where it has a title.
+_BY_SHARE: Final = "f1-by-share"
+# Of none of the runs in the table.
+_BY_NOISE: Final = "f1-by-noise"
 # Figure -> what is along and what is up.
 _AXES: Final = {
     "dev-f1-by-epoch": ("epoch", "dev F1"),
     "loss-by-epoch": ("epoch", "training loss"),
     "f1-by-evidence": ("evidence items of a post", "test F1"),
-    "f1-by-share": ("% of the training posts", "test F1"),
-    "f1-by-noise": ("% noise in the knowledge base", "test F1"),
+    _BY_SHARE: ("% of the training posts", "test F1"),
+    _BY_NOISE: ("% noise in the knowledge base", "test F1"),
 }
-# Other figures are of the first block, and say so where it has a title.
-_OF_ALL_BLOCKS: Final = ("f1-by-share", "f1-by-noise")
+_NOISE_TITLE: Final = "sample, made-up worlds of `ramie bench evidence --only robustness`"
 _DPI: Final = 150
 # Told apart without colours, too: by the marker.
 _MARKERS: Final = "osD^vPX*<>hd"
@@ -50,11 +54,11 @@ def write_plots(done: Compared, grid: Grid, noise: Path | None = None) -> list[P
     """
     main = [row for row in done.rows if row.block == done.rows[0].block]
     curves = {**learning_curves(grid, main), "f1-by-evidence": f1_by_evidence(grid, main)}
-    curves["f1-by-share"] = share_curves(done.rows)
+    curves[_BY_SHARE] = share_curves(done.rows)
     if noise is not None:
-        curves["f1-by-noise"] = noise_curves(noise)
+        curves[_BY_NOISE] = noise_curves(noise)
     there = {name: found for name, found in curves.items() if found}
-    return draw(main, there, done.out / "plots")
+    return draw(main, there, done.facts, done.out / "plots")
 
 
 def check_plots(noise: Path | None = None) -> None:
@@ -65,9 +69,15 @@ def check_plots(noise: Path | None = None) -> None:
 
 
 def draw(
-    rows: Sequence[Row], curves: Mapping[str, Mapping[str, Curve]], folder: Path
+    rows: Sequence[Row], curves: Mapping[str, Mapping[str, Curve]], facts: Facts, folder: Path
 ) -> list[Path]:
     """Draw F1 by type of ``rows``, and ``curves`` by the name of their figure; return the files.
+
+    Args:
+        rows: of one block.
+        curves: by figure, then by row.
+        facts: what they are of: it stands over each figure.
+        folder: of the files.
 
     Raises:
         InputError: matplotlib is not installed.
@@ -81,8 +91,7 @@ def draw(
             _bars(axes, rows)
         else:
             _curves(axes, curves[name], *_AXES[name])
-        if rows and name not in _OF_ALL_BLOCKS:
-            axes.set_title(rows[0].block)
+        axes.set_title(_title(name, rows, facts), fontsize="medium", wrap=True)
         for kind in FORMATS:
             files.append(folder / f"{name}.{kind}")
             # Without the date, the same figures are the same bytes.
@@ -90,6 +99,13 @@ def draw(
             figure.savefig(files[-1], dpi=_DPI, metadata=dated)
         plot.close(figure)
     return files
+
+
+def _title(name: str, rows: Sequence[Row], facts: Facts) -> str:
+    if name == _BY_NOISE:
+        return _NOISE_TITLE
+    block = rows[0].block if rows and name != _BY_SHARE else ""
+    return "\n".join(part for part in (facts.title(), block) if part)
 
 
 def _matplotlib() -> Any:
@@ -118,8 +134,12 @@ def _bars(axes: Any, rows: Sequence[Row]) -> None:
         left = [
             number + (place - (len(by_system) - 1) / 2) * width for number in range(len(types))
         ]
-        axes.bar(left, [scores.get(name, 0.0) for name in types], width, label=system)
-    axes.set_xticks(range(len(types)), types, rotation=30 if len(types) > 6 else 0, ha="center")
+        f1 = [scores[name].f1 if name in scores else 0.0 for name in types]
+        axes.bar(left, f1, width, label=system)
+    # The most, for in a grid with holes some rows are of fewer worlds.
+    support = [max(s[name].support for s in by_system.values() if name in s) for name in types]
+    ticks = [f"{name}\n(n={n})" for name, n in zip(types, support, strict=True)]
+    axes.set_xticks(range(len(types)), ticks, rotation=30 if len(types) > 6 else 0, ha="center")
     axes.set_ylabel("test F1")
     _legend(axes)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import mean, stdev
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,13 @@ class Against:
             "high_with_runs": None if self.with_runs is None else self.with_runs.high,
             "p_with_runs": None if self.with_runs is None else self.with_runs.p_two_sided,
         }
+
+
+class TypeScore(NamedTuple):
+    """Mean F1 of a type or relation, in percent, and how many of it are annotated."""
+
+    f1: float
+    support: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,15 +131,17 @@ class Row:
         """Return how many entities or relations are annotated, over the worlds."""
         return sum(next(iter(runs)).micro.support for runs in _by_world(self.runs).values())
 
-    def f1_by_type(self) -> dict[str, float]:
-        """Return the mean F1 of each type or relation that is annotated, in percent."""
+    def f1_by_type(self) -> dict[str, TypeScore]:
+        """Return the score of each type or relation that is annotated, over the worlds."""
 
-        def f1(name: str) -> float:
+        def score(name: str) -> TypeScore:
             there = {key: run for key, run in self.runs.items() if name in run.by_type}
-            return 100 * _over_worlds(there, lambda run: run.by_type[name].f1)
+            f1 = 100 * _over_worlds(there, lambda run: run.by_type[name].f1)
+            worlds = _by_world(there).values()
+            return TypeScore(f1, sum(first.by_type[name].support for first, *_ in worlds))
 
         known = [pair for run in self.runs.values() for pair in run.by_type.items()]
-        return {name: f1(name) for name in sorted({name for name, one in known if one.support})}
+        return {name: score(name) for name in sorted({name for name, one in known if one.support})}
 
     def figures(self) -> dict[str, object]:
         """Return what the row is of, and its figures over all runs, in percent."""
@@ -158,7 +167,7 @@ class Row:
         return {
             **self.figures(),
             "f1": self.f1,
-            "f1_by_type": self.f1_by_type(),
+            "f1_by_type": {name: one._asdict() for name, one in self.f1_by_type().items()},
             "against_first": None if self.against_first is None else self.against_first.to_json(),
             "against_best": None if self.against_best is None else self.against_best.to_json(),
             "runs": [

@@ -17,6 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
+import torch
+
 from cache.errors import InputError, RamieError
 from cache.files import make_folder
 from pipelines.comparing.jobs import Job, do_job
@@ -31,6 +33,7 @@ _ONE_THREAD: Final = (
     "OPENBLAS_NUM_THREADS",
     "RAYON_NUM_THREADS",
 )
+_VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
 
 
 class Failure(NamedTuple):
@@ -80,7 +83,8 @@ def do_jobs(jobs: Sequence[Job], workers: int, done: Done) -> None:
     try:
         while waiting or running:
             while waiting and len(running) < workers:
-                _begin(waiting.pop(0), running, done)
+                slot = min(set(range(workers)) - {worker.slot for worker in running})
+                _begin(waiting.pop(0), slot, running, done)
             ended = [worker for worker in running if worker.process.poll() is not None]
             for worker in ended:
                 running.remove(worker)
@@ -91,10 +95,24 @@ def do_jobs(jobs: Sequence[Job], workers: int, done: Done) -> None:
         _stop(running)
 
 
-def _begin(job: Job, running: list[_Worker], done: Done) -> None:
+def environment(slot: int) -> dict[str, str]:
+    """Return the environment of the worker in a slot (from 0): one thread, one GPU of several.
+
+    GPUs are dealt out in turn, those that this process may see.
+    """
+    told = {**os.environ, **dict.fromkeys(_ONE_THREAD, "1")}
+    count = torch.cuda.device_count()
+    if count > 1:
+        named = told.get(_VISIBLE)
+        gpus = [str(index) for index in range(count)] if named is None else named.split(",")
+        told[_VISIBLE] = gpus[slot % count]
+    return told
+
+
+def _begin(job: Job, slot: int, running: list[_Worker], done: Done) -> None:
     """Start a worker; one that cannot be started (a full disk) costs no other."""
     try:
-        running.append(_Worker(job))
+        running.append(_Worker(job, slot))
     except OSError as error:
         done(job, Failure(job.name, str(error), None))
 
@@ -121,8 +139,8 @@ def _traced(job: Job, error: Exception) -> str:
 class _Worker:
     """A process at work on a job."""
 
-    def __init__(self, job: Job) -> None:
-        self.job = job
+    def __init__(self, job: Job, slot: int) -> None:
+        self.job, self.slot = job, slot
         job.run.mkdir(parents=True, exist_ok=True)
         self.log = job.run / LOG
         # Behind what is there: another process may be at this very run, and say something.
@@ -133,7 +151,7 @@ class _Worker:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **dict.fromkeys(_ONE_THREAD, "1")},
+                env=environment(slot),
                 # Ctrl-C reaches us alone, and we pass it on: once.
                 start_new_session=True,
             )

@@ -17,6 +17,7 @@ from model.scoring.attribution import Attribution, ItemEffect, attribute
 from model.scoring.evaluation import Evaluation, evaluate_posts, prepare_split
 from model.scoring.metrics import find_none_label
 from model.training.subset import chosen_posts
+from pipelines.comparing.protocol import Stated, stated_by
 from pipelines.explaining.agreement import Agreement, Measure, agreement, kendall, spearman
 from pipelines.explaining.errors import Answered, ErrorAnalysis, analyse, training_forms
 
@@ -61,6 +62,7 @@ class Explanation:
     Attributes:
         run: folder of the run.
         fusion: its system.
+        stated: protocol of the figures, and whether they are to be believed.
         evaluation: of the whole split.
         errors: of the whole split.
         attributions: of the posts that were looked at.
@@ -71,6 +73,7 @@ class Explanation:
 
     run: Path
     fusion: str
+    stated: Stated
     evaluation: Evaluation
     errors: ErrorAnalysis
     attributions: tuple[Attribution, ...]
@@ -82,6 +85,7 @@ class Explanation:
         return {
             "run": str(self.run),
             "fusion": self.fusion,
+            **self.stated._asdict(),
             "evaluation": self.evaluation.to_json(),
             "errors": self.errors.to_json(),
             "agreement": {name: found.to_json() for name, found in self.agreement.items()},
@@ -132,6 +136,7 @@ def explain(
     return Explanation(
         run=run,
         fusion=parts.run.model.fusion,
+        stated=stated_by(store, run),
         evaluation=evaluation,
         errors=errors,
         attributions=tuple(attributions),

@@ -46,7 +46,12 @@ def render_page(found: Explanation, posts: Sequence[Explained], pictures: Pictur
     ]
     body = element(
         "body",
-        element("header", element("h1", "What the evidence did"), _facts(found, len(posts))),
+        element(
+            "header",
+            element("h1", "What the evidence did"),
+            _facts(found, len(posts)),
+            element("p", quoted(found.stated.line())) if found.stated.line() else None,
+        ),
         element("main", _agreement(found), _errors(found), _contents(posts), articles),
     )
     return document(f"{found.run.name} explained", f"{STYLE}{ADDED}\n{pictures.rules()}", body)

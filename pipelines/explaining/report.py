@@ -14,6 +14,7 @@ def report(found: Explanation) -> str:
     lines = [
         f"{found.run}: {found.fusion}, {evaluation.split}, F1 {100 * evaluation.f1:.2f} on "
         f"{errors.posts} posts; evidence withheld from {len(found.attributions)} of them",
+        *([found.stated.line()] if found.stated.line() else []),
         "",
     ]
     if found.agreement:

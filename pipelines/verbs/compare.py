@@ -40,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1,
         metavar="W",
-        help="train W runs side by side, each in a process with one thread (default: 1, here, "
-        "with all threads)",
+        help="train W runs side by side, each in a process with one thread and, where there are "
+        "several GPUs, one of them in turn (default: 1, here, with all threads)",
     )
     parser.add_argument(
         "--finished", action="store_true", help="train nothing: the table of what is finished"

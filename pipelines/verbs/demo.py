@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
     from pipelines.demo import run_demo
 
     start = time.perf_counter()
-    result = run_demo(options.out, options.seed, note)
-    print(result)
+    for told in run_demo(options.out, options.seed, note):
+        print(told, flush=True)
     print(f"\nall of it took {time.perf_counter() - start:.0f} s")
     return 0

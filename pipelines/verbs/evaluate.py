@@ -38,9 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Evaluate and print the scores with their tables."""
+    """Evaluate and print the scores with their tables, and under which protocol they are."""
     from model.scoring.calibrate import calibrate
     from model.scoring.evaluation import evaluate
+    from pipelines.comparing.protocol import stated_by
     from pipelines.runs import store_of_run
 
     store = options.store or store_of_run(options.run_folder, options.task)
@@ -61,10 +62,12 @@ def run(options: argparse.Namespace) -> int:
         f"\nlabel {label!r} was never seen in training: {count} annotations count as missed"
         for label, count in evaluation.unseen_labels.items()
     )
+    stated = stated_by(store, options.run_folder)
     title = f"{options.run_folder}: {options.split}, evidence {options.evidence}"
+    title = "\n".join(part for part in (title, stated.line()) if part)
     calibration = _calibration(evaluation, with_table=options.calibrate)
     print_result(
-        evaluation.to_json(),
+        {**evaluation.to_json(), **stated._asdict()},
         f"{title}\n{evaluation.scores.to_table()}{unseen}\n\n{calibration}",
         options.json,
     )

@@ -36,12 +36,12 @@ def run(options: argparse.Namespace) -> int:
     from model.training import train
     from model.training.ranks import EndedElsewhere
     from model.training.trackers import default_tools
-    from pipelines.runs import code_commit, commit_of_run, write_recipe
+    from pipelines.runs import code_commit, write_recipe
     from pipelines.tasks import model_task
 
     recipe, store = read_recipe(options)
     out = options.out or Path("runs") / recipe.name
-    tools, commit = options.track or default_tools(), code_commit()
+    tools = options.track or default_tools()
     try:
         report = train(
             store,
@@ -53,13 +53,13 @@ def run(options: argparse.Namespace) -> int:
             device=options.device,
             progress=True,
             trackers=[tool for tool in tools if tool != "none"],
+            code=code_commit(),
         )
     except EndedElsewhere:
         return 1
     if not report.first:
         return 0
-    # Where nothing was left to train, the code that did is another one.
-    write_recipe(out, recipe, store, commit if report.posts_per_second else commit_of_run(out))
+    write_recipe(out, recipe, store, report.codes)
     result = {
         "run": str(out),
         "best_dev_f1": report.best_f1,
