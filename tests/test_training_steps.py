@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -237,6 +238,19 @@ def test_a_share_trains_on_its_posts_and_their_labels_only(tmp_path: Path) -> No
     result = evaluate(tmp_path, store, "dev")
     assert sum(result.unseen_labels.values()) == 16
     assert int(result.counts[:, [0, 2]].sum()) == 20  # what is not known is missed, not dropped
+
+
+def test_where_no_bar_can_be_shown_each_evaluation_is_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = model_settings(text_encoder=encoder_in(tmp_path), fusion="text_only")
+    train(store_of(), "entities", model, train_settings(), tmp_path, progress=True)
+
+    lines = capsys.readouterr().err.splitlines()
+    first, second = [line for line in lines if line.startswith("train:")]
+    said = r"train: step {} of 12, epoch {}, dev F1 \d+\.\d, \d+ posts/s, 00:\d\d left"
+    assert re.fullmatch(said.format(6, 1), first)
+    assert re.fullmatch(said.format(12, 2), second)
 
 
 def test_a_loss_that_is_not_finite_names_the_posts(tmp_path: Path) -> None:

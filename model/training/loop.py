@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -194,7 +195,7 @@ class _Training:
         )
         self.parts.network.train()
         began, trained, posts_seen = time.monotonic(), 0.0, 0
-        saved = began
+        saved, begun_at = began, self.state.step
         last = self.plan.total if stop_after is None else min(stop_after, self.plan.total)
         bar = tqdm(
             total=self.plan.total,
@@ -213,6 +214,9 @@ class _Training:
                 best = False
                 if self._has_dev_after(self.state.step):
                     best = self._end_epoch(progress, posts_seen / trained)
+                    if progress and bar.disable:
+                        seconds = (time.monotonic() - began) / (self.state.step - begun_at)
+                        self._say(posts_seen / trained, seconds)
                 # Best weights and the position that knows of them belong together: steps that are
                 # taken again, after a kill, by other processes or on a GPU, may go another way.
                 if self._is_due(best or time.monotonic() - saved > save_every_s):
@@ -316,6 +320,16 @@ class _Training:
             dev = f"{100 * self.state.dev_f1:.1f}" if self.state.best_epoch else "-"
             text = f"loss {self.state.mean_loss:.3f}, dev F1 {dev}, {rate:.0f} posts/s"
             bar.set_postfix_str(text, refresh=False)
+
+    def _say(self, rate: float, seconds_per_step: float) -> None:
+        """Say where it stands, after an evaluation: in a log file no bar can be shown."""
+        step, total = self.state.step, self.plan.total
+        left = tqdm.format_interval((total - step) * seconds_per_step)
+        tqdm.write(
+            f"train: step {step} of {total}, epoch {step // self.plan.steps_per_epoch}, "
+            f"dev F1 {100 * self.state.dev_f1:.1f}, {rate:.0f} posts/s, {left} left",
+            file=sys.stderr,
+        )
 
     def _is_due(self, mine: bool) -> bool:
         """Return what the clock of the first process says, in all."""
