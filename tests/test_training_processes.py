@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from model_helpers import model_settings, train_settings
-from training_child import store_of
+from training_child import relations_of, store_of
 from training_helpers import (
     TOLERANCE,
     encoder_in,
@@ -65,7 +65,16 @@ def train_here(order: dict[str, Any]) -> Path:
     """Train as ordered in this process; return the run folder."""
     store = store_of(**order.get("store", {}))
     model, settings = model_settings(**order["model"]), train_settings(**order["train"])
-    train(store, "entities", model, settings, order["out"], trackers=order["trackers"])
+    second = relations_of() if order.get("second") else None
+    train(
+        store,
+        "entities",
+        model,
+        settings,
+        order["out"],
+        second=second,
+        trackers=order["trackers"],
+    )
     return Path(order["out"])
 
 
@@ -112,6 +121,18 @@ def test_accumulation_in_two_processes_and_posts_for_one_only(folder: Path) -> N
 
     assert ended.returncode == 0, ended.stderr
     assert_same_curve(alone, folder / "both-9")
+
+
+def test_two_tasks_in_two_processes_where_a_step_leaves_a_head_unused(folder: Path) -> None:
+    orders = [order_for(folder, name) for name in ("joint", "both-joint")]
+    for order in orders:
+        order["second"], order["model"]["fusion"] = True, "joint"
+    alone = train_here(orders[0])
+
+    ended = train_in_child(orders[1], processes=2)
+
+    assert ended.returncode == 0, ended.stderr
+    assert_same_curve(alone, folder / "both-joint")
 
 
 def test_a_process_that_is_killed_ends_the_other_with_a_message(folder: Path) -> None:

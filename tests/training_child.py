@@ -47,6 +47,22 @@ def store_of(posts: int = 22, longest: int = 9) -> MemoryStore:
     return MemoryStore(made)
 
 
+def relations_of(posts: int = 10) -> MemoryStore:
+    """Return posts of a relation or none, for a system of both tasks."""
+    made = [
+        stored(
+            f"relation-{number}",
+            [chr(97 + number), ("in", "sings")[number % 2], "tamber"],
+            kept=[evidence("sentence", "text", 0, "tamber is a place", number)],
+            relation=("in", "None")[number % 2],
+            mentions=(Span(0, 1), Span(2, 3)),
+            split="train" if number < posts else "dev",
+        )
+        for number in range(posts + 2)
+    ]
+    return MemoryStore(made)
+
+
 def run(order: dict[str, Any]) -> None:
     """Train as ordered."""
     store = store_of(**order.get("store", {}))
@@ -60,6 +76,7 @@ def run(order: dict[str, Any]) -> None:
         model_settings(**order.get("model", {})),
         train_settings(**order.get("train", {})),
         Path(order["out"]),
+        second=relations_of() if order.get("second") else None,
         device="cpu",
         save_every_s=order.get("save_every_s", 120.0),
         trackers=order.get("trackers", ()),
