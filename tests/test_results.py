@@ -44,14 +44,16 @@ def facts_of(table: str) -> Facts:
 
 def blocks_of(table: str) -> list[Block]:
     """Return the systems that the table names, block by block."""
-    title, blocks = "", list[tuple[str, list[System]]]()
+    title, share, blocks = "", 1.0, list[tuple[str, list[System]]]()
     for line in table.splitlines():
         if heading := re.fullmatch(r"\*([^*]+)\*", line):
             title = heading[1]
+            named = re.search(r"([\d.]+) % of the training posts", title)
+            share = float(named[1]) / 100 if named else 1.0
         elif line.startswith("| system |"):
             blocks.append((title, []))
         elif row := re.match(r"\| ([a-z_]+)(?: without ([^|]+))? \| \d", line):
-            blocks[-1][1].append(System(row[1], without=row[2] or ""))
+            blocks[-1][1].append(System(row[1], without=row[2] or "", share=share))
     return [Block(name, tuple(systems)) for name, systems in blocks]
 
 
