@@ -89,8 +89,7 @@ def begin(
     if len(tasks) > 1:
         for found, (other, _) in zip(read, tasks[::-1], strict=True):
             found["train"] = _unlike_held_out(found["train"], other)
-    run = _described(tasks, [found["train"] for found in read], shapes, model, settings)
-    run = run.model_copy(update={"precision": resolved(settings.precision, device)})
+    run = _described(tasks, [found["train"] for found in read], shapes, model, settings, device)
     if ranks.first:
         check_same_run(folder, run)
     parts = new_parts(run, folder if ranks.first else None)
@@ -154,6 +153,7 @@ def _described(
     shapes: dict[FeatureSet, FeatureShape],
     model: ModelSettings,
     settings: TrainSettings,
+    device: torch.device,
 ) -> Run:
     """Return what is to be trained; labels are those of the posts in ``train`` of each task."""
     labels = [
@@ -170,6 +170,7 @@ def _described(
         encoder=identity_of(model.text_encoder).digest,
         second=_second(tasks, labels),
         mismatch_beside=mismatch_of(model, settings) > 0,
+        precision=resolved(settings.precision, device),
         model=model,
         train=settings,
         code_version=code_version(),

@@ -17,7 +17,7 @@ from cache.errors import InputError
 from cache.writing.lock import WriterLock
 from model.build import load_weights, place, text_encoders
 from model.data import ExampleSource, Task
-from model.device import choose_device, uses_bfloat16
+from model.device import choose_device
 from model.run import CHECKPOINT, WEIGHTS, write_run, write_tensors
 from model.scoring.evaluation import Evaluation, evaluate_posts, opened
 from model.settings import ModelSettings, TrainSettings
@@ -190,7 +190,7 @@ class _Training:
             self.optimizer,
             self.settings,
             self.device,
-            bfloat16=uses_bfloat16(self.settings.precision, self.device),
+            bfloat16=self.parts.run.precision == "bfloat16",
             ranks=self.ranks,
         )
         self.parts.network.train()
