@@ -26,14 +26,9 @@ from model.batch import Batch
 from model.data import PreparedPost
 from model.discovery.classify import Lesson, PairClassifier, Teacher, endless
 from model.discovery.few import Best, FewLabels, Taught
-from model.discovery.pairs import (
-    PairReader,
-    check_finite,
-    make_optimizer,
-    step_along_gradients,
-)
+from model.discovery.pairs import PairReader, ids_of, make_optimizer, step_along_gradients
 from model.discovery.settings import MetaSreSettings
-from model.training.step import enough_memory
+from model.training.step import check_finite, enough_memory
 
 
 class Judged(NamedTuple):
@@ -206,7 +201,7 @@ class _Judge:
             )
             self.optimizer.zero_grad(set_to_none=True)
             own = nn.functional.cross_entropy(self.generator(batch), classes)
-            check_finite("loss", judged.loss + own, posts)
+            check_finite("a step has a loss", judged.loss + own, ids_of(posts))
             (settings.labelled_weight * own).backward()  # type: ignore[no-untyped-call]
             learned = [p for p in self.generator.parameters() if p.requires_grad]
             for parameter, gradient in zip(learned, judged.gradients, strict=True):

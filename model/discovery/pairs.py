@@ -16,7 +16,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from cache.errors import RamieError
 from cache.reader import Features
 from cache.records import Example
 from model.batch import Batch
@@ -28,6 +27,7 @@ from model.network import Extractor
 from model.order import batches_in_order, batches_of_epoch
 from model.run import Run, code_version, library_versions
 from model.settings import ModelSettings, TrainSettings
+from model.training.step import check_finite
 
 T = TypeVar("T")
 _LOOK_BATCH: Final = 64
@@ -197,7 +197,7 @@ def take_step(
     Raises:
         RamieError: loss or gradient are not finite; the message names the posts.
     """
-    check_finite("loss", loss, posts)
+    check_finite("a step has a loss", loss, ids_of(posts))
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     step_along_gradients(optimizer, settings, posts)
@@ -213,21 +213,10 @@ def step_along_gradients(
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     norm = nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
-    check_finite("gradient", norm, posts)
+    check_finite("a step has a gradient", norm, ids_of(posts))
     optimizer.step()
 
 
-def check_finite(name: str, figure: Tensor, posts: Sequence[PreparedPost]) -> None:
-    """Refuse to go on from ``posts`` with a figure that is no number.
-
-    Raises:
-        RamieError: it is infinite or NaN; the message names the posts.
-    """
-    if torch.isfinite(figure):
-        return
-    ids = ", ".join(post.example.post.example_id for post in posts)
-    raise RamieError(
-        f"a step has a {name} that is not finite ({figure.item()}), with the posts {ids}. Look at "
-        "these posts, lower train.learning_rate or train.head_learning_rate, or set "
-        "train.precision to float32, and run again."
-    )
+def ids_of(posts: Iterable[PreparedPost]) -> list[str]:
+    """Return the ids of posts."""
+    return [post.example.post.example_id for post in posts]

@@ -88,12 +88,7 @@ class Stepper:
         if losses.consistency is not None:
             consistency = losses.consistency * (losses.judged / items if items else 0.0)
             loss = loss + self.settings.consistency_weight * consistency
-        if not torch.isfinite(loss):
-            raise RamieError(
-                f"step {step} has a loss that is not finite ({loss.item()}), with the posts "
-                f"{_names([part])}. Look at these posts, lower train.learning_rate or "
-                "train.head_learning_rate, or set train.precision to float32, and train again."
-            )
+        check_finite(f"step {step} has a loss", loss, _ids(part.batch))
         if not part.counts:
             loss, task = 0.0 * loss, 0.0 * task
         # Gradients are averaged over processes, but the losses of all parts are to be added up.
@@ -101,12 +96,8 @@ class Stepper:
 
     def _clip(self, parts: Sequence[Part], step: int) -> None:
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.max_grad_norm)
-        if not torch.isfinite(norm):
-            raise RamieError(
-                f"step {step} has a gradient that is not finite, with the posts {_names(parts)}. "
-                "Lower train.learning_rate or train.head_learning_rate, or set train.precision to "
-                "float32, and train again."
-            )
+        ids = [name for part in parts for name in _ids(part.batch)]
+        check_finite(f"step {step} has a gradient", norm, ids)
 
 
 def parts_of_step(indices: Sequence[int], costs: Sequence[int], count: int) -> list[list[int]]:
@@ -136,8 +127,23 @@ def _ids(batch: Batch) -> list[str]:
     return list(dict.fromkeys(post.example.post.example_id for post in batch.posts))
 
 
-def _names(parts: Sequence[Part]) -> str:
-    return ", ".join(name for part in parts for name in _ids(part.batch))
+def check_finite(what: str, figure: Tensor, ids: Sequence[str]) -> None:
+    """Refuse to go on with a figure that is no number.
+
+    Args:
+        what: has it, as "step 3 has a loss".
+        figure: a scalar.
+        ids: of all posts that it was computed from.
+
+    Raises:
+        RamieError: it is infinite or NaN; the message names the posts.
+    """
+    if not torch.isfinite(figure):
+        raise RamieError(
+            f"{what} that is not finite ({figure.item()}), with the posts {', '.join(ids)}. Look "
+            "at these posts, lower train.learning_rate or train.head_learning_rate, or set "
+            "train.precision to float32, and run again."
+        )
 
 
 @contextmanager
