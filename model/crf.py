@@ -140,6 +140,29 @@ class LinearChainCRF(nn.Module):
             joint = torch.stack(forward, 1) + torch.stack(backward[::-1], 1)
             return joint.softmax(2) * mask[:, :, None]
 
+    @torch.no_grad()
+    def held(
+        self,
+        emissions: Float[Tensor, "batch words labels"],
+        mask: Bool[Tensor, "batch words"],
+        allowed: Bool[Tensor, "batch words labels"],
+    ) -> Float[Tensor, " batch"]:
+        """Return the probability that each word has one of the labels ``allowed`` to it.
+
+        The log-sum over those sequences minus that over all (Culotta & McCallum 2004, constrained
+        forward-backward). What is allowed in the padding changes nothing.
+        """
+        if emissions.shape[1] == 0:
+            return emissions.new_ones(emissions.shape[0], dtype=torch.float32)
+        with torch.autocast(emissions.device.type, enabled=False):
+            end = self._scores()[2]
+            emissions = _real_words(emissions, mask)
+            forbidden = ~allowed & mask[:, :, None]
+            among = self._forward(emissions.masked_fill(forbidden, -torch.inf), mask)[-1] + end
+            of_all = self._forward(emissions, mask)[-1] + end
+            share = (among.logsumexp(1) - of_all.logsumexp(1)).exp().clamp(max=1)
+            return share.where(mask[:, 0], 1.0)
+
     def _scores(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return the scores of starting, stepping and ending, with the forbidden ones lowered."""
         start = self.start_scores.float() + self.start_penalty.float()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from cache.errors import InputError
+from cache.records import Span
 from model.batch import Batch
 from model.bio import spans_of
 from model.crf import LinearChainCRF
@@ -24,7 +25,7 @@ class EntityGuess(NamedTuple):
         start: first word.
         end: end-exclusive.
         label: entity type.
-        probability: least probable of its words' labels (CRF marginals).
+        probability: that exactly these words are an entity of this type.
     """
 
     start: int
@@ -81,9 +82,13 @@ class EntityHead(nn.Module):
     ) -> list[tuple[EntityGuess, ...]]:
         """Return the entities of each post."""
         emissions = self.emissions(words)
-        paths = self.crf.decode(emissions, batch.joined_mask)
-        sure = self.crf.marginals(emissions, batch.joined_mask).cpu()
-        return [guess_of_path(path, sure[row], self.labels) for row, path in enumerate(paths)]
+        mask = batch.joined_mask
+        return guesses_of(
+            spans_of_paths(self.crf.decode(emissions, mask), self.labels),
+            self.labels,
+            mask,
+            lambda rows, allowed: self.crf.held(emissions[rows], mask[rows], allowed),
+        )
 
 
 class RelationHead(nn.Module):
@@ -139,15 +144,40 @@ class RelationHead(nn.Module):
         return sorted_relations(self.labels, self.probabilities(words, batch))
 
 
-def guess_of_path(
-    path: Sequence[int], sure: Float[Tensor, "words labels"], labels: Sequence[str]
-) -> tuple[EntityGuess, ...]:
-    """Return the entities of decoded label indices, each as sure as its least sure word."""
-    chosen = sure[torch.arange(len(path)), torch.tensor(path, dtype=torch.long)].tolist()
-    return tuple(
-        EntityGuess(s.start, s.end, s.label, min(chosen[s.start : s.end]))
-        for s in spans_of([labels[index] for index in path])
-    )
+def spans_of_paths(
+    paths: Sequence[Sequence[int]], labels: Sequence[str]
+) -> list[tuple[Span, ...]]:
+    """Return the entities of each post's decoded label indices."""
+    return [spans_of([labels[index] for index in path]) for path in paths]
+
+
+def guesses_of(
+    found: Sequence[Sequence[Span]],
+    labels: Sequence[str],
+    mask: Bool[Tensor, "posts words"],
+    held: Callable[[Int[Tensor, " spans"], Bool[Tensor, "spans words labels"]], Tensor],
+) -> list[tuple[EntityGuess, ...]]:
+    """Return the entities of each post, each with its probability.
+
+    Args:
+        found: entities of each post.
+        labels: of words, in BIO.
+        mask: True at real words.
+        held: returns [spans] probabilities that each word of the post whose number it is told has
+            one of the labels that are allowed to it.
+    """
+    flat = [(row, span) for row, spans in enumerate(found) for span in spans]
+    rows = torch.tensor([row for row, _ in flat], dtype=torch.long, device=mask.device)
+    allowed = torch.ones(len(flat), mask.shape[1], len(labels), dtype=torch.bool)
+    for at, (_, (start, end, of_type)) in enumerate(flat):
+        names = [f"B-{of_type}", *[f"I-{of_type}"] * (end - start - 1)]
+        allowed[at, start:end] = torch.tensor(
+            [[label == name for label in labels] for name in names]
+        )
+        # A longer entity is another one: the word after the last must not go on.
+        allowed[at, end : end + 1] = torch.tensor([label != f"I-{of_type}" for label in labels])
+    sure = iter(held(rows, allowed.to(mask.device)).tolist() if flat else [])
+    return [tuple(EntityGuess(*span, next(sure)) for span in spans) for spans in found]
 
 
 def sorted_relations(

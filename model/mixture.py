@@ -13,12 +13,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from model.batch import Batch
 from model.crf import LinearChainCRF
-from model.heads import EntityGuess, EntityHead, RelationHead, guess_of_path, sorted_relations
+from model.heads import (
+    EntityGuess,
+    EntityHead,
+    RelationHead,
+    guesses_of,
+    sorted_relations,
+    spans_of_paths,
+)
 
 _LEAST = 1e-12
 
@@ -98,9 +105,24 @@ class EntityMixture(_Mixture):
     ) -> list[tuple[EntityGuess, ...]]:
         """Return the entities of each post."""
         mixed = self.marginals(words, batch)
-        paths = self.rules.decode(mixed.clamp(min=_LEAST).log(), batch.joined_mask)
-        sure = mixed.cpu()
-        return [guess_of_path(path, sure[row], self.labels) for row, path in enumerate(paths)]
+        mask = batch.joined_mask
+        paths = self.rules.decode(mixed.clamp(min=_LEAST).log(), mask)
+        return guesses_of(
+            spans_of_paths(paths, self.labels),
+            self.labels,
+            mask,
+            lambda rows, allowed: held_apart(mixed[rows], mask[rows], allowed),
+        )
+
+
+def held_apart(
+    marginals: Float[Tensor, "rows words labels"],
+    mask: Bool[Tensor, "rows words"],
+    allowed: Bool[Tensor, "rows words labels"],
+) -> Float[Tensor, " rows"]:
+    """Return the probability that each word has a label ``allowed`` to it, words independent."""
+    of_word = (marginals * allowed).sum(dim=-1).masked_fill(~mask, 1.0)
+    return of_word.prod(dim=-1).clamp(max=1)
 
 
 class RelationMixture(_Mixture):

@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from cache.records import Span
 from model.bio import label_set, labels_of, spans_of
 from model.crf import LinearChainCRF
+from model.heads import guesses_of, spans_of_paths
 
 sizes = st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 4), st.integers(0, 2**16))
 
@@ -107,6 +109,30 @@ def test_a_bio_field_decodes_only_well_formed_sequences(seed: int, words: int) -
     for row in crf.decode(emissions, torch.ones(4, words, dtype=torch.bool)):
         names = [labels[index] for index in row]
         assert labels_of(spans_of(names, strict=True), words) == names
+
+
+@given(st.integers(0, 2**16), st.integers(1, 4))
+@settings(max_examples=25, deadline=None)
+def test_an_entity_is_as_probable_as_all_sequences_that_have_it(seed: int, words: int) -> None:
+    names = label_set(["PER", "LOC"])
+    torch.manual_seed(seed)
+    crf = LinearChainCRF.for_bio(names)
+    emissions = 3 * torch.randn(3, words, len(names))
+    mask = torch.arange(words) < torch.tensor([[words], [1], [0]])
+    found = spans_of_paths(crf.decode(emissions, mask), names)
+    guesses = guesses_of(
+        found, names, mask, lambda rows, allowed: crf.held(emissions[rows], mask[rows], allowed)
+    )
+    assert [[Span(g.start, g.end, g.label) for g in post] for post in guesses] == list(
+        map(list, found)
+    )
+    for row, post in enumerate(guesses):
+        scores = enumerate_row(crf, emissions[row, : int(mask[row].sum())]) if post else {}
+        weights = torch.stack(list(scores.values())).softmax(0).tolist() if post else []
+        read = [spans_of([names[tag] for tag in path]) for path in scores]
+        for span, guess in zip(found[row], post, strict=True):
+            having = [weight for weight, spans in zip(weights, read, strict=True) if span in spans]
+            assert guess.probability == pytest.approx(sum(having), abs=1e-5)
 
 
 def test_a_bio_field_agrees_with_enumeration_and_survives_orphans_in_gold() -> None:

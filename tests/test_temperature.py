@@ -28,7 +28,7 @@ from model.scoring.temperature import (
     Temperature,
     fit,
     head_of,
-    marginals_at,
+    held_at,
     nll_at,
     read_temperature,
     tempered,
@@ -149,7 +149,7 @@ def entity_head(scale: float) -> EntityHead:
 
 
 @torch.no_grad()
-def test_marginals_at_a_temperature_are_those_of_all_paths_with_divided_scores() -> None:
+def test_probabilities_at_a_temperature_are_those_of_all_paths_with_divided_scores() -> None:
     head = entity_head(1.0)
     emissions = torch.randn(5, 3, 3, generator=torch.Generator().manual_seed(1))
     gold = torch.zeros(5, 3, dtype=torch.long)
@@ -159,10 +159,11 @@ def test_marginals_at_a_temperature_are_those_of_all_paths_with_divided_scores()
         nll = -sure[:, (paths == 0).all(dim=1)].log().mean()
         scored = Scored(head, emissions, gold, mask)
         assert float(nll_at(scored, temperature).mean()) == pytest.approx(float(nll), abs=1e-4)
-        found = marginals_at(head, emissions, mask, temperature)
-        for word, label in itertools.product(range(3), range(3)):
-            expected = sure[:, paths[:, word] == label].sum(dim=1)
-            torch.testing.assert_close(found[:, word, label], expected, atol=1e-5, rtol=1e-4)
+        for wanted in itertools.product(itertools.product((True, False), repeat=3), repeat=3):
+            allowed = torch.tensor(wanted)
+            expected = sure[:, allowed[torch.arange(3), paths].all(dim=1)].sum(dim=1)
+            found = held_at(head, emissions, mask, allowed.expand(5, 3, 3), temperature)
+            torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
 @torch.no_grad()

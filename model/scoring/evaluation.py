@@ -57,8 +57,8 @@ class Evaluation:
         counts: tp, fp, fn of each post, for `model.scoring.significance`.
         predictions: entities, or all relations with their probability, best first.
         unseen_labels: labels annotated here that training never showed, and how often: all missed.
-        calibration: of the predicted entities (probability: their least sure word) or of the
-            predicted relations, as the network gives them; None where nothing was predicted.
+        calibration: of the predicted entities or relations, with their probabilities as the
+            network gives them; None where nothing was predicted.
         temperature: that was fitted for the run, or None.
         calibrated: the same answers with their probabilities at that temperature, or None.
     """

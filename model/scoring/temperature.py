@@ -1,7 +1,7 @@
 """One number that divides all scores of a trained head, so that it is less sure, or surer.
 
 Relations: the softmax of scores / T, which is p^(1/T) normalised. Entities: all scores of the CRF
-/ T (emissions, start, steps, end), so that its marginals soften; for a mixture, whose words are
+/ T (emissions, start, steps, end); for a mixture, whose words are
 independent, p^(1/T) of each word. What is predicted stays: only probabilities change.
 """
 
@@ -15,19 +15,18 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from cache.errors import InputError
 from cache.records import Span
 from model.batch import Batch
-from model.bio import labels_of
 from model.crf import LinearChainCRF
 from model.data import UNKNOWN_LABEL, Task
-from model.heads import EntityGuess, EntityHead
+from model.heads import EntityHead, guesses_of
 from model.joint_head import JointHead
-from model.mixture import EntityMixture
+from model.mixture import EntityMixture, held_apart
 from model.network import Head
 from model.run import WEIGHTS, write_atomically
 from model.scoring.calibration import HIGHEST, LOWEST, fit_temperature
@@ -155,11 +154,13 @@ def tempered(
             [(label, row[label]) for label, _ in answer]
             for row, answer in zip(rows, answers, strict=True)
         ]
-    marginals = marginals_at(head, scores, batch.joined_mask, temperature).cpu()
-    return [
-        _as_sure(guesses, marginals[row, : int(batch.joined_mask[row].sum())], head.labels)
-        for row, guesses in enumerate(answers)
-    ]
+    mask = batch.joined_mask
+    return guesses_of(
+        [[Span(*guess[:-1]) for guess in guesses] for guesses in answers],
+        head.labels,
+        mask,
+        lambda rows, allowed: held_at(head, scores[rows], mask[rows], allowed, temperature),
+    )
 
 
 def weights_digest(run: Path) -> str:
@@ -214,16 +215,17 @@ def nll_at(posts: Scored, temperature: float) -> Float[Tensor, " posts"]:
     return nll
 
 
-def marginals_at(
+def held_at(
     head: Head,
-    scores: Float[Tensor, "posts words labels"],
-    mask: Bool[Tensor, "posts words"],
+    scores: Float[Tensor, "rows words labels"],
+    mask: Bool[Tensor, "rows words"],
+    allowed: Bool[Tensor, "rows words labels"],
     temperature: float,
-) -> Float[Tensor, "posts words labels"]:
-    """Return the probability of each label at each word; 0 in the padding."""
+) -> Float[Tensor, " rows"]:
+    """Return the probability that each word has a label ``allowed`` to it."""
     if isinstance(head, EntityHead):
-        return _softened(head.crf, temperature).marginals(scores / temperature, mask)
-    return (scores / temperature).softmax(dim=-1) * mask[..., None]
+        return _softened(head.crf, temperature).held(scores / temperature, mask, allowed)
+    return held_apart((scores / temperature).softmax(dim=-1), mask, allowed)
 
 
 @torch.no_grad()
@@ -233,17 +235,6 @@ def _softened(crf: LinearChainCRF, temperature: float) -> LinearChainCRF:
     for scores in softer.parameters():
         scores.div_(temperature)
     return softer
-
-
-def _as_sure(
-    guesses: Sequence[EntityGuess], sure: Float[Tensor, "words labels"], labels: Sequence[str]
-) -> tuple[EntityGuess, ...]:
-    """Return the guesses, each with the probability of its least sure word."""
-    index_of = {label: index for index, label in enumerate(labels)}
-    names = labels_of([Span(g.start, g.end, g.label) for g in guesses], len(sure))
-    path: Int[Tensor, " words"] = torch.tensor([index_of[name] for name in names]).long()
-    chosen = sure.gather(1, path[:, None])[:, 0].tolist()
-    return tuple(g._replace(probability=min(chosen[g.start : g.end])) for g in guesses)
 
 
 def _first_line(error: Exception) -> str:
