@@ -20,6 +20,7 @@ from cache.errors import InputError
 from cache.reader import Features
 from model.build import feature_shapes
 from model.data import ExampleSource, read_split
+from model.device import choose_device
 from model.discovery.few import few_labels, guesses, micro_f1, relation_of, supervised
 from model.discovery.found import Found, untrained
 from model.discovery.hiure import hiure
@@ -35,6 +36,7 @@ from model.training.same_run import differences
 from pipelines.config import Recipe
 from pipelines.discovery_cells import CLUSTERING, Cell, Decided, Evidence, decided, network_of
 from pipelines.discovery_table import table
+from pipelines.runs import code_commit
 
 _MOST_BYTES: Final = 64 << 20
 _SHOWN: Final = 6
@@ -95,7 +97,7 @@ class _Bench:
     def result(self, cell: Cell) -> dict[str, Any]:
         """Return the result of a cell."""
         path = self.out / "cells" / f"{cell.name}.json"
-        wanted = decided(self.recipe, self.source, cell)
+        wanted = decided(self.recipe, self.source, cell, choose_device(self.device))
         if path.is_file():
             return _finished(path, wanted)
         began = time.monotonic()
@@ -114,6 +116,7 @@ class _Bench:
             **asdict(cell),
             "decided": wanted.model_dump(mode="json"),
             "fusion": network.fusion,
+            "commit": code_commit(),
             "seconds": round(time.monotonic() - began, 1),
             **scores,
         }
@@ -187,6 +190,8 @@ def _clusters(
         if related
         else None,
         "used": len(set(clusters)),
+        # What B-cubed gives to whoever tells nothing apart.
+        "one_cluster_b3_f1": cluster_scores(relations, [0] * len(relations)).b3_f1,
         "clusters": dict(zip(ids, clusters, strict=True)),
     }
 
@@ -206,19 +211,21 @@ def _few(
     splits: Mapping[str, Sequence[Features]],
 ) -> dict[str, Any]:
     """Return micro F1 on test of a classifier that learned from a share of the labels."""
+    test = splits["test"]
+    # Before the training, as above.
+    relations = [relation_of(post) for post in test]
     few = few_labels(
         reader, splits["train"], splits["dev"], cell.share, settings.metasre.unlabelled
     )
     learn = metasre if cell.method == "metasre" else supervised
     taught = learn(reader, few, settings.metasre)
-    test = splits["test"]
     found = guesses(reader, few, taught.classifier, reader.prepare(Pairs(test)))
-    relations = [relation_of(post) for post in test]
     return {
-        "f1": micro_f1(relations, found),
+        "f1": micro_f1(relations, found, few.none),
         "accuracy": float(np.mean([a == b for a, b in zip(relations, found, strict=True)])),
         "dev_f1": taught.dev_f1,
         "labelled": len(few.labelled.posts),
+        "relations_seen": len(few.relations),
         "unlabelled": len(few.unlabelled) if cell.method == "metasre" else 0,
     }
 

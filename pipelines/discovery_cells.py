@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
+import torch
+
 from cache.errors import InputError
 from model.data import ExampleSource
+from model.device import resolved
 from model.discovery.settings import TRAINING
 from model.encoder_identity import encoder_name, identity_of
 from model.fusion import evidence_of
@@ -26,7 +29,7 @@ class Cell:
 
     Attributes:
         method: a system, or a baseline: ``k-means`` on the untrained network, ``supervised`` on
-            the annotated posts alone (on all of them: the upper bound).
+            the annotated posts alone, or on the whole split.
         evidence: whether evidence is read.
         share: of the training split that is annotated; 0 for methods that get no labels.
         seed: of everything random.
@@ -91,7 +94,7 @@ class Decided(Settings):
         store: fingerprint.
         encoder: digest of the text encoder's files, or its name where they are not at hand.
         model: the network; its text encoder is the one above, wherever it lies.
-        train: what discovering reads of the training.
+        train: what discovering reads of the training, its precision as it is on this machine.
         discover: what the method reads of the table ``[discover]``.
     """
 
@@ -119,8 +122,8 @@ def network_of(recipe: Recipe, cell: Cell) -> ModelSettings:
     return recipe.model.model_copy(update={"fusion": fusion})
 
 
-def decided(recipe: Recipe, source: ExampleSource, cell: Cell) -> Decided:
-    """Return what decides the result of ``cell``."""
+def decided(recipe: Recipe, source: ExampleSource, cell: Cell, device: torch.device) -> Decided:
+    """Return what decides the result of ``cell``, computed on ``device``."""
     manifest: Any = getattr(source, "manifest", None)
     network = network_of(recipe, cell)
     encoder = identity_of(network.text_encoder)
@@ -132,6 +135,9 @@ def decided(recipe: Recipe, source: ExampleSource, cell: Cell) -> Decided:
         store="" if manifest is None else manifest.fingerprint,
         encoder=encoder.digest or encoder_name(encoder.name),
         model=network.model_copy(update={"text_encoder": ""}),
-        train=recipe.train.model_dump(mode="json", include=set(TRAINING)),
+        train={
+            **recipe.train.model_dump(mode="json", include=set(TRAINING)),
+            "precision": resolved(recipe.train.precision, device),
+        },
         discover={**own, **settings.get(group, {})},
     )

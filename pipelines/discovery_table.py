@@ -31,33 +31,36 @@ def table(results: Sequence[Result]) -> str:
 def _cluster_table(results: Sequence[Result]) -> str:
     posts = results[0]["all"]["posts"]
     related = results[0]["related"]
-    header = ["no labels", "evidence", *_CLUSTER_COLUMNS]
+    header = ["no labels", "evidence", *_CLUSTER_COLUMNS, "clusters"]
     if related is not None:
         header += [f"{name}, related" for name in _RELATED_COLUMNS]
     rows = []
     for group in _groups(results):
         cells = [_spread([r["all"][key] for r in group]) for key in _CLUSTER_COLUMNS.values()]
+        cells.append(_mean_count([r["used"] for r in group]))
         if related is not None:
             names = _RELATED_COLUMNS.values()
             cells += [_spread([r["related"][key] for r in group]) for key in names]
-        rows.append([group[0]["method"], group[0]["evidence"], *cells])
+        rows.append([_named(group, results), group[0]["evidence"], *cells])
     note = f"{posts} test posts" + (
         f", {related['posts']} of them with a relation" if related is not None else ""
     )
-    return f"{_markdown(header, rows)}\n\n{note}; seeds {_seeds(results)}."
+    note += f"; one cluster for all has B³ F1 {100 * results[0]['one_cluster_b3_f1']:.1f}"
+    return f"{_markdown(header, rows)}\n\n{note}; {_made(results)}."
 
 
 def _few_table(results: Sequence[Result]) -> str:
     shares = sorted({result["share"] for result in results})
-    header = ["few labels", "evidence", *(f"{100 * share:g} %" for share in shares)]
+    counts = {r["share"]: r["labelled"] for r in results}
+    header = ["few labels", "evidence", *(f"{100 * s:g} % ({counts[s]})" for s in shares)]
     rows: list[list[str]] = []
     for method in dict.fromkeys(result["method"] for result in results):
         for evidence in dict.fromkeys(result["evidence"] for result in results):
             mine = [r for r in results if (r["method"], r["evidence"]) == (method, evidence)]
             cells = [_spread([r["f1"] for r in mine if r["share"] == share]) for share in shares]
             if mine:
-                rows.append([method, evidence, *cells])
-    return f"{_markdown(header, rows)}\n\nmicro F1 on test; seeds {_seeds(results)}."
+                rows.append([_named(mine, results), evidence, *cells])
+    return f"{_markdown(header, rows)}\n\nmicro F1 on test (annotated posts); {_made(results)}."
 
 
 def _groups(results: Sequence[Result]) -> list[list[Result]]:
@@ -71,6 +74,21 @@ def _spread(ratios: Sequence[float]) -> str:
     found = [100 * ratio for ratio in ratios]
     spread = f" ± {stdev(found):.1f}" if len(found) > 1 else ""
     return f"{mean(found):.1f}{spread}"
+
+
+def _mean_count(counts: Sequence[int]) -> str:
+    return f"{mean(counts):g}"
+
+
+def _named(group: Sequence[Result], results: Sequence[Result]) -> str:
+    """Return the method, with its seeds where it has not all of them."""
+    seeds = _seeds(group)
+    return f"{group[0]['method']}{'' if seeds == _seeds(results) else f' (seeds {seeds})'}"
+
+
+def _made(results: Sequence[Result]) -> str:
+    commits = ", ".join(dict.fromkeys(r["commit"] for r in results if r["commit"]))
+    return f"seeds {_seeds(results)}{f'; commit {commits}' if commits else ''}"
 
 
 def _seeds(results: Iterable[Result]) -> str:

@@ -78,4 +78,5 @@ def test_micro_f1_leaves_none_out_and_misses_what_was_never_learned() -> None:
     found = ["None", "in", "None", "in", "in"]
 
     # 1 right; 3 predicted, 3 annotated.
-    assert micro_f1(wanted, found) == pytest.approx(2 * 1 / 6)
+    assert micro_f1(wanted, found, "None") == pytest.approx(2 * 1 / 6)
+    assert micro_f1(wanted, found, None) == pytest.approx(2 / 5)

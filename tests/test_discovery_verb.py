@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from discovery_helpers import store_of, told_by_words
 from model_helpers import MemoryStore, tiny_encoder
 
@@ -129,7 +130,22 @@ def test_what_discovering_never_reads_decides_no_cell(tmp_path: Path) -> None:
     elsewhere = shutil.copytree(tiny_encoder(), tmp_path / "elsewhere")
     other = recipe("train.epochs=9", "train.evaluate_every=3", f"model.text_encoder={elsewhere}")
 
-    assert decided(other, small_store(), cell) == decided(recipe(), small_store(), cell)
+    cpu = torch.device("cpu")
+    assert decided(other, small_store(), cell, cpu) == decided(recipe(), small_store(), cell, cpu)
+
+
+def test_a_cell_of_another_precision_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``auto`` is another precision on another machine."""
+    cells = cells_of(["selfore"], ["off"], [], [1])[:1]
+    auto = recipe("train.precision=auto")
+    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: False)
+    discover(auto, small_store(), tmp_path, cells, say=lambda text: None)
+    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: True)
+
+    with pytest.raises(InputError, match=r"precision.*float32.*bfloat16"):
+        discover(auto, small_store(), tmp_path, cells, say=lambda text: None)
 
 
 def test_posts_without_annotations_are_clustered_and_dev_is_not_needed(tmp_path: Path) -> None:
@@ -245,11 +261,24 @@ def test_a_damaged_cell_says_so(tmp_path: Path) -> None:
 
 def test_spread_over_seeds_is_in_the_table() -> None:
     results = [
-        {"method": "metasre", "evidence": "on", "share": 0.05, "seed": seed, "f1": f1}
-        for seed, f1 in ((1, 0.5), (2, 0.6))
+        {
+            "method": method,
+            "evidence": "on",
+            "share": 0.05,
+            "labelled": 12,
+            "commit": "abc",
+            "seed": seed,
+            "f1": f1,
+        }
+        for method, seed, f1 in (("metasre", 1, 0.5), ("metasre", 2, 0.6), ("supervised", 1, 0.4))
     ]
 
-    assert "| metasre | on | 55.0 ± 7.1 |" in table(results)
+    text = table(results)
+
+    assert "| few labels | evidence | 5 % (12) |" in text
+    assert "| metasre | on | 55.0 ± 7.1 |" in text
+    assert "| supervised (seeds 1) | on | 40.0 |" in text
+    assert text.endswith("seeds 1, 2; commit abc.")
 
 
 @pytest.mark.parametrize(

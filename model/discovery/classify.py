@@ -19,7 +19,10 @@ from model.training.step import enough_memory
 
 
 class PairClassifier(nn.Module):
-    """``[h_[E1]; h_[E2]] -> Linear -> GELU -> Linear``, as MetaSRE has it for both networks."""
+    """``[h_[E1]; h_[E2]] -> Linear -> GELU -> Linear``: both networks of MetaSRE.
+
+    The published code has no activation between the two layers.
+    """
 
     def __init__(self, network: PairNetwork, num_classes: int, dropout: float) -> None:
         super().__init__()
@@ -70,7 +73,7 @@ def weighted_loss(
     classes: Int[Tensor, " posts"],
     weights: Float[Tensor, " posts"],
 ) -> Tensor:
-    """Return the cross-entropy, each post counted by its weight."""
+    """Return the weighted mean of the cross-entropy."""
     losses = nn.functional.cross_entropy(scores, classes, reduction="none")
     return (weights * losses).sum() / weights.sum()
 

@@ -1,9 +1,10 @@
 """Few labels, many posts: what a semi-supervised system gets, and its two baselines.
 
 A share of the training split is annotated; the rest takes part without its annotations, or not at
-all. The baseline learns from the annotated share alone, the upper bound from the whole split, both
-with as many steps as the system, and for all of them dev chooses the weights. (Dev is annotated in
-full, which is more than a user with a few labels has; the comparison is fair, the level is not.)
+all. The baseline learns from the annotated share alone, another from the whole split, both with as
+many steps as the system's classifier, and for all of them dev chooses the weights. (Dev is
+annotated in full, which is more than a user with a few labels has; the comparison is fair, the
+level is not.)
 """
 
 from __future__ import annotations
@@ -62,6 +63,11 @@ class FewLabels:
         network: PairNetwork = reader.network()
         classifier = PairClassifier(network, len(self.relations), reader.parts.run.model.dropout)
         return classifier.to(reader.device)
+
+    @property
+    def none(self) -> str | None:
+        """Return the label for "no relation" among those of annotated posts, or None."""
+        return find_none_label([*self.relations, *self.dev_relations])
 
     def name(self, classes: Int[np.ndarray, " posts"]) -> list[str]:
         """Return the names of ``classes``."""
@@ -140,7 +146,7 @@ class Best:
     def offer(self, classifier: PairClassifier) -> float:
         """Return dev micro F1, and remember the weights where it is the best so far."""
         found = guesses(self.reader, self.few, classifier, self.few.dev)
-        f1 = micro_f1(self.few.dev_relations, found)
+        f1 = micro_f1(self.few.dev_relations, found, self.few.none)
         if f1 > self.f1:
             self.f1 = f1
             self.weights = copy.deepcopy(classifier.state_dict())
@@ -162,7 +168,6 @@ def guesses(
     return few.name(reader.look(classifier, posts).argmax(dim=1).numpy())
 
 
-def micro_f1(wanted: Sequence[str], found: Sequence[str]) -> float:
-    """Return micro F1 over every relation but the one that means "none", in [0, 1]."""
-    none = find_none_label([*wanted, *found])
+def micro_f1(wanted: Sequence[str], found: Sequence[str], none: str | None) -> float:
+    """Return micro F1 over every relation but ``none``, in [0, 1]."""
     return relation_scores(wanted, found, none).micro.f1

@@ -25,37 +25,34 @@ class Found:
 
 
 def found_around_centres(
-    reader: PairReader,
-    network: nn.Module,
-    pairs: Pairs,
-    clusters: int,
-    scale: Callable[[Tensor], Tensor],
+    reader: PairReader, network: nn.Module, pairs: Pairs, clusters: int
 ) -> Found:
     """Return the clusters that k-means sees in the vectors of ``network``.
+
+    Vectors have length 1 and then, over ``pairs``, mean 0 and spread 1 in each dimension: a few
+    dimensions of a pretrained encoder are so large that no other would count.
 
     Args:
         reader: what prepares batches, and the seed.
         network: gives a vector for every pair.
         pairs: whose vectors the centres are placed by.
         clusters: how many are looked for.
-        scale: what is done to vectors before distances are taken.
     """
-    vectors = scale(reader.look(network, reader.prepare(pairs)))
-    centres = k_means(vectors, clusters, reader.train.seed).centres
+
+    def look(those: Pairs) -> Tensor:
+        return nn.functional.normalize(reader.look(network, reader.prepare(those)), dim=-1)
+
+    seen = look(pairs)
+    spread = seen.std(dim=0, correction=0)
+    mean, scale = seen.mean(dim=0), spread.where(spread > 0, 1.0)
+    centres = k_means((seen - mean) / scale, clusters, reader.train.seed).centres
 
     def assign(new: Pairs) -> Int[np.ndarray, " posts"]:
-        looked = scale(reader.look(network, reader.prepare(new)))
-        return nearest(looked, centres).numpy()
+        return nearest((look(new) - mean) / scale, centres).numpy()
 
     return Found(assign)
 
 
 def untrained(reader: PairReader, pairs: Pairs, clusters: int) -> Found:
     """Return clusters of the network as it comes from its pretrained weights: the baseline."""
-    network = reader.network()
-    seen = reader.look(network, reader.prepare(pairs))
-    spread = seen.std(dim=0, correction=0)
-    mean, scale = seen.mean(dim=0), spread.where(spread > 0, 1.0)
-    return found_around_centres(
-        reader, network, pairs, clusters, lambda vectors: (vectors - mean) / scale
-    )
+    return found_around_centres(reader, reader.network(), pairs, clusters)

@@ -75,7 +75,7 @@ def hiure(reader: PairReader, pairs: Pairs, clusters: int, settings: HiureSettin
     contrast = _Contrast(reader, twins, pairs, settings)
     for epoch in range(settings.epochs):
         contrast.epoch(epoch)
-    return found_around_centres(reader, twins.slow, pairs, clusters, unit)
+    return found_around_centres(reader, twins.slow, pairs, clusters)
 
 
 def unit(vectors: Tensor) -> Tensor:

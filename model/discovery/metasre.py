@@ -28,6 +28,7 @@ from model.discovery.classify import Lesson, PairClassifier, Teacher, endless
 from model.discovery.few import Best, FewLabels, Taught
 from model.discovery.pairs import PairReader, ids_of, make_optimizer, step_along_gradients
 from model.discovery.settings import MetaSreSettings
+from model.training import rate_at
 from model.training.step import check_finite, enough_memory
 
 
@@ -135,9 +136,9 @@ def metasre(reader: PairReader, few: FewLabels, settings: MetaSreSettings) -> Ta
     pupil = Teacher(reader, classifier, (settings.increments + 1) * settings.steps)
     warm = settings.warm_steps
     Teacher(reader, generator, warm).teach(few.labelled, warm, "generator")
-    court = _Judge(reader, classifier, generator, few.labelled, settings)
-    best, lesson = Best(reader, few), few.labelled
     parts = parts_of(few.unlabelled, settings.increments)
+    court = _Judge(reader, classifier, generator, few.labelled, settings, len(parts))
+    best, lesson = Best(reader, few), few.labelled
     for number, part in enumerate(parts):
         pupil.teach(lesson, settings.steps, f"increment {number}")
         best.offer(classifier)
@@ -171,11 +172,13 @@ class _Judge:
         generator: PairClassifier,
         labelled: Lesson,
         settings: MetaSreSettings,
+        parts: int,
     ) -> None:
         self.reader, self.settings = reader, settings
         self.classifier, self.generator = classifier, generator
         self.labelled = labelled
         self.optimizer = make_optimizer([generator], reader.train)
+        self.taken, self.total = 0, parts * settings.meta_steps
 
     def train(self, part: Sequence[PreparedPost], number: int) -> None:
         """Take the steps of one increment."""
@@ -190,6 +193,9 @@ class _Judge:
 
     def _step(self, guessed: list[PreparedPost], known: list[int]) -> None:
         reader, settings = self.reader, self.settings
+        share = rate_at(self.taken, self.total, reader.train.warmup)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * share
         batch = reader.batch([self.labelled.posts[i] for i in known])
         classes = torch.from_numpy(self.labelled.classes)[known].to(reader.device)
         other = reader.batch(guessed)
@@ -207,3 +213,4 @@ class _Judge:
             for parameter, gradient in zip(learned, judged.gradients, strict=True):
                 parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
             step_along_gradients(self.optimizer, reader.train, posts)
+        self.taken += 1

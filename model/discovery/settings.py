@@ -107,7 +107,8 @@ class MetaSreSettings(Settings):
         steps: of the classifier after each increment; its baselines take as many in all.
         meta_steps: of the label generator after each increment.
         inner_rate: length of the classifier's trial step that the generator is judged by.
-        labelled_weight: of the generator's own loss on labelled posts, beside the judgement.
+        labelled_weight: of the generator's own loss on labelled posts, beside the judgement; the
+            published code's 0.4.
     """
 
     increments: int = Field(default=10, ge=1)
@@ -117,7 +118,7 @@ class MetaSreSettings(Settings):
     steps: int = Field(default=50, ge=1)
     meta_steps: int = Field(default=20, ge=0)
     inner_rate: float = Field(default=0.1, gt=0)
-    labelled_weight: float = Field(default=1.0, ge=0)
+    labelled_weight: float = Field(default=0.4, ge=0)
 
 
 class DiscoverSettings(Settings):
