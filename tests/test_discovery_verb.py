@@ -298,3 +298,14 @@ def test_a_wrong_call_is_told_what_to_do(
 ) -> None:
     assert main(["discover", *arguments]) == code
     assert said in capsys.readouterr().err
+
+
+def test_the_kept_discovery_is_the_table_of_its_cells() -> None:
+    kept = Path(__file__).parents[1] / "docs" / "discoveries" / "sample-relations-world-41"
+    cells = cells_of(["selfore", "hiure", "metasre"], ["off", "on"], [0.05, 0.1, 0.3], [1])
+    results = [json.loads((kept / "cells" / f"{c.name}.json").read_text()) for c in cells]
+
+    assert (kept / "discover.md").read_text() == table(results) + "\n"
+    assert table(results).replace(" | ", "|") in (
+        (kept.parents[1] / "discovering.md").read_text().replace(" | ", "|")
+    )
