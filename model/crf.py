@@ -76,7 +76,7 @@ class LinearChainCRF(nn.Module):
         with torch.autocast(emissions.device.type, enabled=False):
             start, step, end = self._scores()
             emissions = _real_words(emissions, mask)
-            log_partition = (self._forward(emissions, mask)[-1] + end).logsumexp(1)
+            log_partition = self._log_partition(emissions, mask)
             tags = tags.long().masked_fill(~mask, 0)
             at_words = emissions.gather(2, tags[:, :, None])[:, :, 0]
             last = tags.gather(1, (mask.sum(1, keepdim=True) - 1).clamp(min=0))[:, 0]
@@ -155,12 +155,10 @@ class LinearChainCRF(nn.Module):
         if emissions.shape[1] == 0:
             return emissions.new_ones(emissions.shape[0], dtype=torch.float32)
         with torch.autocast(emissions.device.type, enabled=False):
-            end = self._scores()[2]
             emissions = _real_words(emissions, mask)
             forbidden = ~allowed & mask[:, :, None]
-            among = self._forward(emissions.masked_fill(forbidden, -torch.inf), mask)[-1] + end
-            of_all = self._forward(emissions, mask)[-1] + end
-            share = (among.logsumexp(1) - of_all.logsumexp(1)).exp().clamp(max=1)
+            among = self._log_partition(emissions.masked_fill(forbidden, -torch.inf), mask)
+            share = (among - self._log_partition(emissions, mask)).exp().clamp(max=1)
             return share.where(mask[:, 0], 1.0)
 
     def _scores(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -168,6 +166,10 @@ class LinearChainCRF(nn.Module):
         start = self.start_scores.float() + self.start_penalty.float()
         step = self.step_scores.float() + self.step_penalty.float()
         return start, step, self.end_scores.float()
+
+    def _log_partition(self, emissions: Tensor, mask: Tensor) -> Tensor:
+        """Return the log-sum of all sequences, [batch]."""
+        return (self._forward(emissions, mask)[-1] + self._scores()[2]).logsumexp(1)
 
     def _forward(self, emissions: Tensor, mask: Tensor) -> list[Tensor]:
         """Return per word the log-sum of all prefixes by last label; padding repeats the last."""

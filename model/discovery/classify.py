@@ -14,7 +14,7 @@ from model.batch import Batch
 from model.data import PreparedPost
 from model.device import autocast
 from model.discovery.pairs import PairNetwork, PairReader, make_optimizer, take_step
-from model.training import rate_at
+from model.training.optimizer import set_rates
 from model.training.step import enough_memory
 
 
@@ -106,9 +106,7 @@ class Teacher:
         total = 0.0
         for _ in reader.bar(range(steps), name):
             indices = next(batches)
-            share = rate_at(self.taken, self.total, reader.train.warmup)
-            for group in self.optimizer.param_groups:
-                group["lr"] = group["peak"] * share
+            set_rates(self.optimizer, self.taken, self.total, reader.train.warmup)
             batch = reader.batch([lesson.posts[i] for i in indices])
             with enough_memory(batch, in_parts=False):
                 with autocast(reader.device, reader.bfloat16):

@@ -29,7 +29,7 @@ from model.discovery.pairs import PairNetwork, PairReader, Pairs, make_optimizer
 from model.discovery.propagation import Layer, exemplar_layers
 from model.discovery.settings import HiureSettings
 from model.discovery.views import random_spans
-from model.training import rate_at
+from model.training.optimizer import set_rates
 from model.training.step import enough_memory
 
 
@@ -115,9 +115,8 @@ class _Contrast:
         self, views: list[list[PreparedPost]], indices: list[int], layers: list[ExemplarLayer]
     ) -> None:
         reader, settings = self.reader, self.settings
-        share = rate_at(self.taken, self.per_epoch * settings.epochs, reader.train.warmup)
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["peak"] * share
+        total = self.per_epoch * settings.epochs
+        set_rates(self.optimizer, self.taken, total, reader.train.warmup)
         posts, queue = torch.tensor(indices), self.queue
         seen, partners = (reader.batch([view[i] for i in indices]) for view in views)
         with enough_memory(seen, in_parts=False):

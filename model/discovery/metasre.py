@@ -28,7 +28,7 @@ from model.discovery.classify import Lesson, PairClassifier, Teacher, endless
 from model.discovery.few import Best, FewLabels, Taught
 from model.discovery.pairs import PairReader, ids_of, make_optimizer, step_along_gradients
 from model.discovery.settings import MetaSreSettings
-from model.training import rate_at
+from model.training.optimizer import set_rates
 from model.training.step import check_finite, enough_memory
 
 
@@ -193,9 +193,7 @@ class _Judge:
 
     def _step(self, guessed: list[PreparedPost], known: list[int]) -> None:
         reader, settings = self.reader, self.settings
-        share = rate_at(self.taken, self.total, reader.train.warmup)
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["peak"] * share
+        set_rates(self.optimizer, self.taken, self.total, reader.train.warmup)
         batch = reader.batch([self.labelled.posts[i] for i in known])
         classes = torch.from_numpy(self.labelled.classes)[known].to(reader.device)
         other = reader.batch(guessed)

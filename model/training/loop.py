@@ -24,7 +24,7 @@ from model.settings import ModelSettings, TrainSettings
 from model.training.beginning import Beginning, Sources, begin
 from model.training.checkpoint import Progress, random_states, restore, save_checkpoint
 from model.training.journal import Journal, forget_after
-from model.training.optimizer import make_optimizer, rate_at
+from model.training.optimizer import make_optimizer, rate_at, set_rates
 from model.training.plan import Plan, mismatch_of
 from model.training.ranks import Ranks, joined
 from model.training.step import Stepper
@@ -239,9 +239,7 @@ class _Training:
     def _step(self, stepper: Stepper) -> int:
         """Take one step; return how many posts it saw, over all processes."""
         step = self.state.step
-        share = rate_at(step, self.plan.total, self.settings.warmup)
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["peak"] * share
+        share = set_rates(self.optimizer, step, self.plan.total, self.settings.warmup)
         posts = len(self.plan.turns(step))
         loss = stepper.take(self.plan.parts(step, self.ranks), posts, step + 1)
         self.state = self.state.after_step(loss, self.code)

@@ -95,3 +95,11 @@ def rate_at(step: int, total: int, warmup: float) -> float:
     if step < rise:
         return (step + 1) / rise
     return max(0.0, (total - step) / max(1, total - rise))
+
+
+def set_rates(optimizer: torch.optim.Optimizer, step: int, total: int, warmup: float) -> float:
+    """Give every group its rate at ``step``, a share of its peak; return the share."""
+    share = rate_at(step, total, warmup)
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak"] * share
+    return share
