@@ -29,7 +29,7 @@ from model.network import Extractor, Losses
 from model.predictor import load_run
 from model.run import CHECKPOINT, WEIGHTS, read_tensors
 from model.scoring.evaluation import evaluate
-from model.training import loop, make_optimizer, rate_at, train
+from model.training import make_optimizer, rate_at, train
 
 TYPES = ("PER", "LOC")
 
@@ -256,7 +256,7 @@ def test_best_weights_are_never_ahead_of_the_position_that_knows_of_them(
             monkeypatch.undo()
         return rate_at(step, total, warmup)
 
-    monkeypatch.setattr(loop, "rate_at", looking)
+    monkeypatch.setattr("model.training.optimizer.rate_at", looking)
     settings = train_settings(epochs=2)
     train(small_store(), "entities", model_settings(), settings, out, save_every_s=1e9)
 
