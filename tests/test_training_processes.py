@@ -135,21 +135,26 @@ def test_two_tasks_in_two_processes_where_a_step_leaves_a_head_unused(folder: Pa
     assert_same_curve(alone, folder / "both-joint")
 
 
-def test_a_process_that_is_killed_ends_the_other_with_a_message(folder: Path) -> None:
+@pytest.mark.parametrize("busy_s", [0.0, 5.0], ids=["that-waits-for-it", "that-is-busy"])
+def test_a_process_that_is_killed_ends_the_other_with_a_message(
+    folder: Path, busy_s: float
+) -> None:
     # With dropout, so that each process has to find its own random state again.
-    undisturbed, killed = (order_for(folder, name, 0.2) for name in ("undisturbed", "killed"))
-    order = {**killed, "die_at": 3, "save_every_s": 0.0}
+    undisturbed, killed = (
+        order_for(folder, f"{name}-{busy_s}", 0.2) for name in ("undisturbed", "killed")
+    )
+    order = {**killed, "die_at": 3, "busy_s": busy_s, "save_every_s": 0.0}
 
     ended = train_in_child(order, processes=2)
 
     assert ended.returncode != 0
     assert "another process of this training ended" in ended.stderr
     assert "Run the same command again" in ended.stderr
-    note: Any = read_tensors(folder / "killed" / "checkpoint.safetensors")[1]
+    note: Any = read_tensors(Path(killed["out"]) / "checkpoint.safetensors")[1]
     assert note["progress"]["step"] == 3
     for whole in (killed, undisturbed):
         assert json.loads(train_in_child(whole, processes=2).stdout)["steps"] == 12
-    assert largest_difference(folder / "killed", folder / "undisturbed") == 0.0
+    assert largest_difference(Path(killed["out"]), Path(undisturbed["out"])) == 0.0
 
 
 def test_what_fails_in_one_process_is_said_once(folder: Path) -> None:

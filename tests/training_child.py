@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,8 @@ def relations_of(posts: int = 10) -> MemoryStore:
 def run(order: dict[str, Any]) -> None:
     """Train as ordered."""
     store = store_of(**order.get("store", {}))
-    if order.get("die_at") is not None and os.environ.get("RANK") == "1":
-        _die_at(order["die_at"])
+    if "die_at" in order:
+        _die_at(order["die_at"], order.get("busy_s", 0.0))
     if "room_mb" in order:
         _leave_room(order["room_mb"])
     report = train(
@@ -85,18 +86,20 @@ def run(order: dict[str, Any]) -> None:
         print(json.dumps({"steps": report.steps, "best_f1": report.best_f1}))
 
 
-def _die_at(step: int) -> None:
-    """Have this process killed when it begins a step."""
+def _die_at(step: int, busy_s: float) -> None:
+    """Have the second process killed when it begins a step; the first is busy for so long."""
     import model.training.plan
 
     parts = model.training.plan.Plan.parts
 
-    def killed(self: Any, at: int, ranks: Any) -> Any:
+    def disturbed(self: Any, at: int, ranks: Any) -> Any:
         if at == step:
-            os.kill(os.getpid(), signal.SIGKILL)
+            if ranks.rank == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(busy_s)
         return parts(self, at, ranks)
 
-    model.training.plan.Plan.parts = killed  # type: ignore[method-assign,assignment]
+    model.training.plan.Plan.parts = disturbed  # type: ignore[method-assign,assignment]
 
 
 def _leave_room(megabytes: int) -> None:

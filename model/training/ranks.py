@@ -8,9 +8,12 @@ and bytes, never as pickled objects.
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
+from types import FrameType
 from typing import Final
 
 import torch
@@ -23,6 +26,8 @@ from cache.errors import InputError, RamieError
 # The others wait this long for the first one while it evaluates; a process that ends is noticed
 # at once, by its closed connections.
 _PATIENCE: Final = timedelta(hours=2)
+
+_AGAIN: Final = "Run the same command again: it goes on from the last checkpoint."
 
 
 class EndedElsewhere(RamieError):
@@ -136,8 +141,7 @@ class Ranks:
             if self.count > 1 and _is_lost(error):
                 raise RamieError(
                     "another process of this training ended, so this one cannot go on; its own "
-                    "message says why. Run the same command again: it goes on from the last "
-                    "checkpoint."
+                    f"message says why. {_AGAIN}"
                 ) from error
             raise
 
@@ -171,9 +175,34 @@ def joined(cuda: bool) -> Iterator[Ranks]:
             "with torchrun, e.g. torchrun --nproc-per-node 2 -m pipelines.cli train RECIPE."
         ) from error
     try:
-        yield Ranks(rank, count, local_rank)
+        with _told_to_end():
+            yield Ranks(rank, count, local_rank)
     finally:
         dist.destroy_process_group()
+
+
+@contextmanager
+def _told_to_end() -> Iterator[None]:
+    """Say why this process ends where torchrun ends it.
+
+    Torchrun notices within a tenth of a second that a process ended, which may be before this one
+    has anything to say to it.
+    """
+    if threading.current_thread() is not threading.main_thread():  # no place for signal handlers
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _told)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _told(_number: int, _frame: FrameType | None) -> None:
+    raise RamieError(
+        "torchrun told this process to end (SIGTERM), because another process of this training "
+        f"ended, whose own message says why, or because torchrun itself was stopped. {_AGAIN}"
+    )
 
 
 def _whole(name: str, default: int) -> int:
