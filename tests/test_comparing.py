@@ -219,7 +219,7 @@ def test_a_run_without_one_of_its_tests_is_missing(
     recipe: Recipe, store: Path, finished: Path, tmp_path: Path
 ) -> None:
     out = Path(shutil.copytree(finished, tmp_path / "out"))
-    grid = tiny_grid(recipe, store, out, seeds=(1, 2), controls=True)
+    grid = tiny_grid(recipe, store, out, seeds=(1, 2), controls="all")
 
     done = compare(grid, only_finished=True, say=silent)
 
@@ -406,13 +406,14 @@ def test_rows_change_what_they_say(recipe: Recipe) -> None:
         recipe=recipe,
         ablate=ABLATIONS,
         shares=(0.05, 1),
-        controls=True,
+        controls="all",
     )
     systems = systems_in(blocks)
     names = {system.run_name(1) for system in systems}
 
     # Whose evidence is shown at the test alone makes no run of its own.
-    assert len(names) == len(systems) - 2
+    trained = [system for system in systems if system.shown == system.trained_on]
+    assert len(names) == len(trained) < len(systems)
     assert "synthesis-without-object-level-share5-seed1" in names
     by_name = {system.run_name(3): system for system in systems}
     model = by_name["synthesis-without-object-level-seed3"].model(recipe.model)
@@ -427,19 +428,37 @@ def test_rows_change_what_they_say(recipe: Recipe) -> None:
     both = by_name["synthesis-without-filters-and-consistency-seed3"]
     assert both.reads_unfiltered
     assert not both.model(recipe.model).consistency
-    assert [system.without for system in blocks[-1].systems] == [
-        "filters",
-        "filters and consistency",
-    ]
+    noisy, _, noisy_others = blocks[-3:]
+    for block, shown in ((noisy, "own"), (noisy_others, "others")):
+        assert [(system.without, system.shown) for system in block.systems] == [
+            ("filters", shown),
+            ("filters and consistency", shown),
+        ]
+    assert noisy_others.systems[0].name == (
+        "synthesis without filters, shown the evidence of others at the test"
+    )
     whole = System("synthesis")
     assert whole.model(recipe.model) == recipe.model
     assert whole.training(recipe.train, recipe.train.seed) == recipe.train
 
 
+def test_a_control_of_the_test_alone_trains_nothing(recipe: Recipe) -> None:
+    asked: dict[str, Any] = {"recipe": recipe, "ablate": ("consistency",)}
+    fusions = ("text_only", "synthesis")
+
+    plain, controlled = (
+        systems_in(blocks_of(fusions, **asked, controls=controls)) for controls in ("none", "test")
+    )
+
+    assert {system.run_name(1) for system in controlled} == {row.run_name(1) for row in plain}
+    more = {(row.fusion, row.without) for row in controlled if row.shown == "others"}
+    assert more == {("synthesis", ""), ("synthesis", "consistency")}
+
+
 def test_only_what_reads_evidence_is_shown_that_of_others_and_loses_parts(recipe: Recipe) -> None:
     """A row of a system that reads none would be the same run under another name."""
     blocks = blocks_of(
-        ("text_only", "mega", "more"), recipe=recipe, ablate=("levels",), controls=True
+        ("text_only", "mega", "more"), recipe=recipe, ablate=("levels",), controls="all"
     )
     changed = {system.fusion for system in systems_in(blocks) if not system.is_whole}
 

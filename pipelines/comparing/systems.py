@@ -19,6 +19,7 @@ from pipelines.config import Recipe
 
 Ablation = Literal["levels", "modalities", "consistency", "names", "filters"]
 ABLATIONS: Final[tuple[Ablation, ...]] = get_args(Ablation)
+Controls = Literal["none", "test", "all"]
 BASELINE: Final = "text_only"
 _FILTERS: Final = "filters"
 _CONSISTENCY: Final = "consistency"
@@ -49,13 +50,12 @@ class System:
     @property
     def name(self) -> str:
         """Return what the table calls it."""
-        if self.without:
-            return f"{self.fusion} without {self.without}"
+        name = f"{self.fusion} without {self.without}" if self.without else self.fusion
         if self.trained_on == "others":
-            return f"{self.fusion}, trained and tested on the evidence of other posts"
+            return f"{name}, trained and tested on the evidence of other posts"
         if self.shown != "own":
-            return f"{self.fusion}, shown the evidence of {self.shown} at the test"
-        return self.fusion
+            return f"{name}, shown the evidence of {self.shown} at the test"
+        return name
 
     @property
     def is_whole(self) -> bool:
@@ -122,7 +122,7 @@ def blocks_of(
     shares: Sequence[float] = (1.0,),
     ablate: Sequence[str] = (),
     ablated: Sequence[str] | None = None,
-    controls: bool = False,
+    controls: Controls = "none",
 ) -> list[Block]:
     """Return the blocks of a table.
 
@@ -133,7 +133,8 @@ def blocks_of(
         ablate: what to take away, of `ABLATIONS`; a block for each system in ``ablated``.
         ablated: systems to take it from; None means ``synthesis`` where it is compared, else each
             that reads evidence.
-        controls: add two rows for each system that reads evidence, with the evidence of others.
+        controls: ``test`` adds to each system that reads evidence, whole or not, a row that is
+            shown the evidence of others at the test; ``all`` also one that is trained on it.
 
     Raises:
         InputError: a name is unknown, missing or there twice, a share is not in (0, 1] or not
@@ -159,14 +160,22 @@ def blocks_of(
             whole = System(fusion, share=share)
             parts = [replace(whole, without=part) for part in _parts(ablate, recipe.model, fusion)]
             named = f"{fusion}, parts taken away" + (f"; {title}" if title else "")
-            blocks.append(Block(named, (whole, *parts)))
-            blocks += _noisy(whole, parts, title)
+            lost = [Block(named, (whole, *parts)), *_noisy(whole, parts, title)]
+            blocks += lost
+            if controls != "none":
+                blocks += map(_shown_others, lost)
     return blocks
 
 
 def systems_in(blocks: Iterable[Block]) -> list[System]:
     """Return every row once."""
     return list(dict.fromkeys(system for block in blocks for system in block.systems))
+
+
+def _shown_others(block: Block) -> Block:
+    """Return the rows of ``block``, each as another test of the same runs."""
+    rows = tuple(replace(row, shown="others") for row in block.systems)
+    return Block(f"{block.title}; shown the evidence of other posts at the test", rows)
 
 
 def _noisy(whole: System, parts: Sequence[System], title: str) -> list[Block]:
@@ -192,9 +201,12 @@ def _check(fusions: Sequence[str], shares: Sequence[float], ablate: Sequence[str
 
 
 def _check_evidence(
-    readers: Sequence[str], ablate: Sequence[str], ablated: Sequence[str] | None, controls: bool
+    readers: Sequence[str],
+    ablate: Sequence[str],
+    ablated: Sequence[str] | None,
+    controls: Controls,
 ) -> None:
-    if (ablate or controls) and not readers and not ablated:
+    if (ablate or controls != "none") and not readers and not ablated:
         raise InputError(
             "no system that is compared reads evidence, so there is nothing to take away or to "
             "swap. Name one that does, or leave out --ablate and --controls."
@@ -203,13 +215,14 @@ def _check_evidence(
         raise InputError("--ablated goes with --ablate, which says what is taken away. Add it.")
 
 
-def _controlled(fusions: Iterable[str], controls: bool) -> list[System]:
+def _controlled(fusions: Iterable[str], controls: Controls) -> list[System]:
     rows: list[System] = []
     for fusion in fusions:
         rows.append(System(fusion))
-        if controls and _reads_evidence(fusion):
+        if controls != "none" and _reads_evidence(fusion):
             rows.append(System(fusion, shown="others"))
-            rows.append(System(fusion, trained_on="others", shown="others"))
+            if controls == "all":
+                rows.append(System(fusion, trained_on="others", shown="others"))
     return rows
 
 

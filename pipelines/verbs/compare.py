@@ -99,9 +99,13 @@ def _add_rows(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--controls",
-        action="store_true",
-        help="also give every system that reads evidence that of other posts: in training and "
-        "test, and in the test alone",
+        nargs="?",
+        choices=("test", "all"),
+        const="all",
+        default="none",
+        help="also give every system that reads evidence that of other posts: `test`, in the test "
+        "alone, which trains nothing and is also done without each part that --ablate takes away; "
+        "`all` (what --controls alone means), in training and test as well",
     )
 
 
