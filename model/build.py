@@ -221,6 +221,7 @@ def _size(run: Run, encoder: TextEncoder) -> FusionSize:
         joint=settings.evidence_reading == "joint",
         match_bonus=settings.match_bonus,
         consistency=settings.consistency,
+        cross_stream=settings.cross_stream,
         layers=int(encoder.config.num_hidden_layers),
         encoder_heads=int(encoder.config.num_attention_heads),
         shapes=run.shapes,

@@ -35,6 +35,8 @@ class ModelSettings(Settings):
         levels: evidence of these levels is read.
         modalities: evidence of these modalities is read.
         consistency: weight evidence by its consistency with the post (systems that do).
+        cross_stream: items of all streams, photo and regions read each other before words select
+            among them (``synthesis`` and ``joint``).
         match_bonus: what is added to the attention of a word on its own name in a passage, at the
             start of training; higher for encoders that were not pretrained on much text; 0 takes
             it away for good.
@@ -52,6 +54,7 @@ class ModelSettings(Settings):
     levels: tuple[Level, ...] = LEVELS
     modalities: tuple[Modality, ...] = MODALITIES
     consistency: bool = True
+    cross_stream: bool = False
     match_bonus: float = 2.0
 
 

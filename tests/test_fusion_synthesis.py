@@ -18,6 +18,7 @@ from cache.reader import features_of
 from cache.records import LEVELS, MODALITIES, STREAMS, Span, StoredExample
 from model.batch import Batch, EvidenceGroup
 from model.build import Parts
+from model.fusion.cross_stream import CrossStream
 from model.fusion.synthesis import Synthesis
 
 READINGS = ("separate", "joint")
@@ -172,18 +173,40 @@ def slow_stream(fusion: Synthesis, stream: int) -> Tensor:
     )
 
 
-def slow_belief(fusion: Synthesis, item: Item, views: list[Tensor]) -> float:
-    """Consistency as a log, and the vote of photo and regions; nothing of the post's own."""
-    if item.stream >= PHOTO:
+def slow_belief(fusion: Synthesis, item: Item) -> float:
+    """Consistency as a log; nothing of the post's own."""
+    if item.stream >= PHOTO or not fusion.size.consistency:
         return 0.0
-    belief = 0.0
-    if fusion.size.consistency:
-        learned = math.log(1 / (1 + math.exp(-item.odds)))
-        belief = learned + float(fusion.trust) * item.prior
-    if views:
-        query = fusion.view_query.weight @ torch.stack(views).mean(0)
-        belief += float(fusion.vote) * cosine(fusion.view_key.weight @ item.summary, query)
-    return belief
+    return math.log(1 / (1 + math.exp(-item.odds))) + float(fusion.trust) * item.prior
+
+
+def slow_vote(fusion: Synthesis, item: Item, views: list[Tensor]) -> float:
+    """The vote of photo and regions for an item of evidence."""
+    if item.stream >= PHOTO or not views:
+        return 0.0
+    query = fusion.view_query.weight @ torch.stack(views).mean(0)
+    return float(fusion.vote) * cosine(fusion.view_key.weight @ item.summary, query)
+
+
+def slow_reasoning(fusion: Synthesis, items: list[Item]) -> list[Tensor]:
+    """What each item learns from all of them, more from those that are believed."""
+    layer = fusion.cross_stream
+    known = [layer.norm(item.summary + slow_stream(fusion, item.stream)) for item in items]
+    keys = [heads_of(layer.key.weight @ item, fusion) for item in known]
+    values = [heads_of(layer.value.weight @ item, fusion) for item in known]
+    learned = []
+    for mine in known:
+        query, read = heads_of(layer.query.weight @ mine, fusion), []
+        for head in range(fusion.size.heads):
+            scale = math.sqrt(len(query[head]))
+            logits = [
+                float(query[head] @ key[head]) / scale + slow_belief(fusion, item)
+                for key, item in zip(keys, items, strict=True)
+            ]
+            shares = torch.tensor(logits).softmax(0)
+            read.append((shares[:, None] * torch.stack([v[head] for v in values])).sum(0))
+        learned.append(layer.out.weight @ torch.cat(read))
+    return learned
 
 
 def slow_words(parts: Parts, batch: Batch, window: int) -> tuple[Tensor, Tensor, list[float]]:
@@ -202,6 +225,7 @@ def slow_words(parts: Parts, batch: Batch, window: int) -> tuple[Tensor, Tensor,
         if batch.visual_mask[window, image]
     ]
     items = [texts[slot] for slot in sorted(texts)] + images
+    learned = slow_reasoning(fusion, items) if fusion.size.cross_stream else [0.0] * len(items)
     views = [item.summary for item in images if item.stream >= PHOTO]
     fused, weights = [], []
     for place, word in enumerate(words):
@@ -209,14 +233,17 @@ def slow_words(parts: Parts, batch: Batch, window: int) -> tuple[Tensor, Tensor,
         read, mean = [], torch.zeros(len(items))
         for head in range(fusion.size.heads):
             logits = []
-            for item in items:
-                by_stream = heads_of(slow_stream(fusion, item.stream), fusion)[head]
+            for item, more in zip(items, learned, strict=True):
+                by_stream = heads_of(slow_stream(fusion, item.stream) + more, fusion)[head]
                 biased = float(query[head] @ by_stream) / math.sqrt(len(by_stream))
-                belief = slow_belief(fusion, item, views)
+                belief = slow_belief(fusion, item) + slow_vote(fusion, item, views)
                 logits.append(item.logits[place][head] + biased + belief)
             shares = torch.tensor([*logits, float(fusion.null[head])]).softmax(0)[:-1]
             mean += shares / fusion.size.heads
-            values = [heads_of(item.values[place], fusion)[head] for item in items]
+            values = [
+                heads_of(item.values[place] + more, fusion)[head]
+                for item, more in zip(items, learned, strict=True)
+            ]
             read.append((shares[:, None] * torch.stack(values)).sum(0))
         whole = torch.cat(read)
         gate = torch.sigmoid(fusion.gate(torch.cat([word, whole])))
@@ -227,13 +254,14 @@ def slow_words(parts: Parts, batch: Batch, window: int) -> tuple[Tensor, Tensor,
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("cross_stream", [True, False])
 @pytest.mark.parametrize("consistency", [True, False])
 @pytest.mark.parametrize("reading", READINGS)
 @pytest.mark.parametrize("task", TASKS)
 def test_words_read_what_the_equations_say(
-    tmp_path: Path, task: str, reading: str, consistency: bool
+    tmp_path: Path, task: str, reading: str, consistency: bool, cross_stream: bool
 ) -> None:
-    parts = made(tmp_path, task, reading, consistency=consistency)
+    parts = made(tmp_path, task, reading, consistency=consistency, cross_stream=cross_stream)
     batch = batch_of(parts, POSTS, task)
 
     fused = system(parts)(words_of(parts, batch), batch, parts.network.encoder)
@@ -310,3 +338,38 @@ def test_a_gradient_reaches_each_item_of_each_stream(tmp_path: Path, reading: st
             reached.add((stream, image))
     assert {stream for stream, _ in reached} == {*range(len(STREAMS)), PHOTO, PHOTO + 1}
     assert len(reached) == batch.text_mask.sum() + batch.visual_mask.sum()
+
+
+def test_items_learn_from_all_streams_and_from_the_posts_own_photo(tmp_path: Path) -> None:
+    parts = made(tmp_path, "entities", "separate", cross_stream=True)
+    batch = batch_of(parts, [FULL], "entities")
+    layer, told = system(parts).cross_stream, []
+
+    def keep(_: Any, inputs: tuple[Tensor, ...], learned: Tensor) -> None:
+        told.extend(torch.autograd.grad(learned[0, 0].sum(), inputs[0]))
+
+    with layer.register_forward_hook(keep):
+        system(parts)(words_of(parts, batch), batch, parts.network.encoder)
+
+    streams = torch.cat([batch.text_stream, batch.visual_stream], dim=1)[0].tolist()
+    heard = {streams[item] for item, grad in enumerate(told[0][0]) if grad.abs().max() > 1e-6}
+    assert heard == {*range(len(STREAMS)), PHOTO, PHOTO + 1}
+
+
+@torch.no_grad()
+def test_items_say_nothing_to_each_other_at_the_start_of_a_training(tmp_path: Path) -> None:
+    apart, together = (
+        made(tmp_path / str(cross), "entities", "joint", cross_stream=cross)
+        for cross in (False, True)
+    )
+    together.network.load_state_dict(apart.network.state_dict(), strict=False)
+    untrained = CrossStream(system(together).size.dim, system(together).size.heads)
+    system(together).cross_stream.load_state_dict(untrained.state_dict())
+    batch = batch_of(apart, POSTS, "entities")
+
+    one, other = (
+        system(parts)(words_of(parts, batch), batch, parts.network.encoder).words
+        for parts in (apart, together)
+    )
+
+    torch.testing.assert_close(other, one)

@@ -25,13 +25,14 @@ def read(parts: Parts, examples: list[StoredExample]) -> Reading:
         return parts.network.read(parts.collator(posts))
 
 
+@pytest.mark.parametrize("cross_stream", [False, True])
 @pytest.mark.parametrize("reading", READINGS)
 def test_padding_changes_nothing(
-    tmp_path: Path, reading: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, reading: str, cross_stream: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Texts of any length in one group.
     monkeypatch.setattr("model.evidence_rows._PASS_COST", 1 << 20)
-    parts = make_parts(tmp_path, evidence_reading=reading)
+    parts = make_parts(tmp_path, evidence_reading=reading, cross_stream=cross_stream)
     short = stored("short", "velora sings", kept=ALL_STREAMS[:3], photo=True)
     long = stored("long", "the person in the club sings a river quill", kept=ALL_STREAMS)
     bare = stored("bare", "quill")
@@ -43,13 +44,14 @@ def test_padding_changes_nothing(
     torch.testing.assert_close(together, alone, rtol=0, atol=2e-6)
 
 
+@pytest.mark.parametrize("cross_stream", [False, True])
 @pytest.mark.parametrize("reading", READINGS)
 def test_without_evidence_and_photo_it_is_text_only_to_the_bit(
-    tmp_path: Path, reading: str
+    tmp_path: Path, reading: str, cross_stream: bool
 ) -> None:
     bare = [stored("a", "velora sings in the club"), stored("b", "quill")]
     mixed = [bare[0], stored("c", "tamber sings", kept=ALL_STREAMS, photo=True)]
-    full = make_parts(tmp_path / "full", evidence_reading=reading)
+    full = make_parts(tmp_path / "full", evidence_reading=reading, cross_stream=cross_stream)
     plain = make_parts(tmp_path / "plain", fusion="text_only")
     shared = {k: v for k, v in full.network.state_dict().items() if not k.startswith("fusion.")}
     plain.network.load_state_dict(shared)
@@ -59,11 +61,12 @@ def test_without_evidence_and_photo_it_is_text_only_to_the_bit(
     assert not torch.allclose(read(full, mixed).words[1], read(plain, mixed).words[1], atol=1e-3)
 
 
+@pytest.mark.parametrize("cross_stream", [False, True])
 @pytest.mark.parametrize("reading", READINGS)
 def test_the_order_of_items_changes_nothing_but_the_order_of_weights(
-    tmp_path: Path, reading: str
+    tmp_path: Path, reading: str, cross_stream: bool
 ) -> None:
-    parts = make_parts(tmp_path, evidence_reading=reading)
+    parts = make_parts(tmp_path, evidence_reading=reading, cross_stream=cross_stream)
     order = [6, 2, 0, 5, 1, 4, 3]
     shuffled = [ALL_STREAMS[index] for index in order]
 
@@ -102,7 +105,9 @@ def test_an_inconsistent_item_is_hardly_read(tmp_path: Path) -> None:
 def test_every_parameter_gets_a_gradient(tmp_path: Path, task: str, reading: str) -> None:
     mentions = (Span(0, 1), Span(1, 2)) if task == "relations" else None
     labels = ("None", "in") if task == "relations" else ("O", "B-LOC", "I-LOC")
-    parts = make_parts(tmp_path, task=task, labels=labels, evidence_reading=reading)
+    parts = make_parts(
+        tmp_path, task=task, labels=labels, evidence_reading=reading, cross_stream=True
+    )
     example = stored(
         "a",
         "velora sings in the club",

@@ -26,6 +26,7 @@ class FusionSize:
         joint: evidence texts are encoded together with the post.
         match_bonus: see `ModelSettings`.
         consistency: weight evidence by its consistency with the post.
+        cross_stream: items of evidence read each other.
         layers: of the text encoder.
         encoder_heads: attention heads of the text encoder.
         shapes: of the feature sets that the system needs.
@@ -38,6 +39,7 @@ class FusionSize:
     joint: bool
     match_bonus: float
     consistency: bool = True
+    cross_stream: bool = False
     layers: int = 1
     encoder_heads: int = 1
     shapes: Mapping[FeatureSet, FeatureShape] = field(default_factory=dict)

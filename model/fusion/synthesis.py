@@ -11,13 +11,14 @@ Hu et al., ACL 2023 (short), and the SIGIR 2023 description. What is not stated 
 joint reading, the match bonus, the null slot and learning consistency from mismatched evidence.
 What is stated and done otherwise: what photo and regions select is no vector beside the words'
 but a vote for each item, and an item that does not fit is weighed down, not dropped at a
-threshold. Streams meet in the one choice between all their items; items do not read each other.
+threshold. Streams meet in the one choice between all their items; with ``model.cross_stream``
+items also read each other before it (`model.fusion.cross_stream`).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import torch
@@ -29,6 +30,7 @@ from model.batch import Batch, EvidenceGroup
 from model.encoders import TextEncoder
 from model.fusion.base import Encode, Fused, Fusion, FusionSize
 from model.fusion.consistency import Consistency
+from model.fusion.cross_stream import CrossStream
 from model.fusion.reading import TokenReader, by_head
 
 # Stream numbers, then the post's own photo and regions (model.collate).
@@ -50,7 +52,8 @@ class _Items:
     Attributes:
         logits: [windows, heads, units, items] from words.
         values: [windows, units, items, dim] or [windows, 1, items, dim].
-        summary: [windows, items, dim] for visual queries.
+        summary: [windows, items, dim] for visual queries, and for other items.
+        key: [windows, items, dim] by which a word knows where an item comes from.
         odds: [windows, items] log-odds of consistency.
         prior: [windows, items] log of the store's consistency.
         judged: [windows, items] True where ``odds`` is of a real evidence item.
@@ -61,6 +64,7 @@ class _Items:
     logits: Tensor
     values: Tensor
     summary: Tensor
+    key: Tensor
     odds: Tensor
     prior: Tensor
     judged: Tensor
@@ -102,6 +106,8 @@ class Synthesis(Fusion):
         self.query = nn.Linear(dim, dim, bias=False)
         self.null = nn.Parameter(torch.zeros(size.heads))
         self.reader = TokenReader(dim, size.heads, size.match_bonus)
+        if size.cross_stream:
+            self.cross_stream = CrossStream(dim, size.heads)
         if size.consistency:
             # How far the store's consistency is believed, beside the learned one.
             self.trust = nn.Parameter(torch.tensor(_TRUST_AT_START))
@@ -130,6 +136,8 @@ class Synthesis(Fusion):
             return Fused(words)
         texts = self._texts(words, batch, encode)
         images = self._images(words, batch)
+        if self.size.cross_stream:
+            texts, images = self._reasoned(texts, images)
         text_weights, image_weights = self._select(words, texts, images)
         read = self._weighted(text_weights, texts.values)
         read = read + self._weighted(image_weights, images.values)
@@ -170,6 +178,7 @@ class Synthesis(Fusion):
             + batch.text_share[:, None, None],
             values=values.view(windows, count, units, dim).transpose(1, 2),
             summary=summary.view(windows, count, dim),
+            key=self.streams(batch.text_stream),
             odds=odds.view(windows, count),
             prior=batch.text_prior,
             judged=batch.text_mask,
@@ -223,12 +232,27 @@ class Synthesis(Fusion):
             logits=self._seen(words, states),
             values=states[:, None],
             summary=states,
+            key=self.streams(batch.visual_stream),
             odds=odds,
             prior=batch.visual_prior,
             judged=evidence,
             mask=batch.visual_mask,
             stream=batch.visual_stream,
         )
+
+    def _reasoned(self, texts: _Items, images: _Items) -> tuple[_Items, _Items]:
+        """Return the items with what each learned from all others, in its key and its values."""
+        both = (texts, images)
+        known = torch.cat([items.summary + items.key for items in both], dim=1)
+        belief = torch.cat([self._belief(items) for items in both], dim=1)
+        mask = torch.cat([items.mask for items in both], dim=1)
+        sizes = [items.mask.shape[1] for items in both]
+        learned = self.cross_stream(known, belief, mask).split(sizes, dim=1)
+        texts, images = (
+            replace(items, key=items.key + more, values=items.values + more[:, None])
+            for items, more in zip(both, learned, strict=True)
+        )
+        return texts, images
 
     def _seen(self, words: Tensor, states: Tensor) -> Tensor:
         """Return [windows, heads, units, images]: how much each word wants each image.
@@ -258,8 +282,7 @@ class Synthesis(Fusion):
         query = self._words_as_queries(words)
         logits = []
         for items in (texts, images):
-            stream = self.streams(items.stream)
-            key = by_head(stream, self.size.heads).transpose(1, 2)
+            key = by_head(items.key, self.size.heads).transpose(1, 2)
             total = items.logits + query @ key.transpose(-1, -2)
             belief = self._belief(items) + self._votes_of_views(items, images)
             total = total + belief[:, None, None, :]
