@@ -225,7 +225,9 @@ def slow_words(parts: Parts, batch: Batch, window: int) -> tuple[Tensor, Tensor,
         if batch.visual_mask[window, image]
     ]
     items = [texts[slot] for slot in sorted(texts)] + images
-    learned = slow_reasoning(fusion, items) if fusion.size.cross_stream else [0.0] * len(items)
+    learned = [torch.zeros_like(words[0]) for _ in items]
+    if fusion.size.cross_stream:
+        learned = slow_reasoning(fusion, items)
     views = [item.summary for item in images if item.stream >= PHOTO]
     fused, weights = [], []
     for place, word in enumerate(words):
@@ -343,7 +345,8 @@ def test_a_gradient_reaches_each_item_of_each_stream(tmp_path: Path, reading: st
 def test_items_learn_from_all_streams_and_from_the_posts_own_photo(tmp_path: Path) -> None:
     parts = made(tmp_path, "entities", "separate", cross_stream=True)
     batch = batch_of(parts, [FULL], "entities")
-    layer, told = system(parts).cross_stream, []
+    layer = system(parts).cross_stream
+    told: list[Tensor] = []
 
     def keep(_: Any, inputs: tuple[Tensor, ...], learned: Tensor) -> None:
         told.extend(torch.autograd.grad(learned[0, 0].sum(), inputs[0]))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from model.order import EvidenceOf
 from model.run import read_run
 from model.scoring.significance import stratified_bootstrap
 from pipelines.comparing import rows as making
@@ -18,6 +20,7 @@ from pipelines.comparing.systems import Block, System
 from pipelines.comparing.table import markdown
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
+ROW = r"\| ([a-z_]+)(?: without ([^|,]+))?(, shown the evidence of others at the test)? \| \d"
 GRIDS = sorted(path for path in RESULTS.iterdir() if path.is_dir())
 
 
@@ -52,21 +55,25 @@ def blocks_of(table: str) -> list[Block]:
             share = float(named[1]) / 100 if named else 1.0
         elif line.startswith("| system |"):
             blocks.append((title, []))
-        elif row := re.match(r"\| ([a-z_]+)(?: without ([^|]+))? \| \d", line):
-            blocks[-1][1].append(System(row[1], without=row[2] or "", share=share))
+        elif row := re.match(ROW, line):
+            shown: EvidenceOf = "others" if row[3] else "own"
+            system = System(row[1], without=row[2] or "", share=share, shown=shown)
+            blocks[-1][1].append(system)
     return [Block(name, tuple(systems)) for name, systems in blocks]
 
 
 def runs_of(grid: Path, systems: set[System]) -> dict[System, Runs]:
     """Return the kept tests of each system; every kept run is one of theirs."""
-    by_name = {system.run_name(0).removesuffix("0"): system for system in systems}
     found: dict[System, dict[Any, Any]] = {system: {} for system in systems}
     for run in sorted(path.parent for path in grid.rglob("run.json")):
-        score = kept_score(run, read_run(run).store, "test", "own")
-        assert score is not None, f"{run} has no test of itself"
-        name, seed, number = run.name.rpartition("seed")
+        seed = int(run.name.rpartition("seed")[2])
         world = "" if run.parent == grid else run.parent.name
-        found[by_name[name + seed]][world, int(number)] = score
+        mine = [system for system in systems if system.run_name(seed) == run.name]
+        assert mine, f"{run} is in no row"
+        for system in mine:
+            score = kept_score(run, read_run(run).store, "test", system.shown)
+            assert score is not None, f"{run} has no test of {system.name}"
+            found[system][world, seed] = score
     return dict(found)
 
 
@@ -96,3 +103,12 @@ def test_kept_runs_have_neither_weights_nor_places(grid: Path) -> None:
     for path in (path for path in grid.rglob("*") if path.is_file()):
         assert path.suffix in (".json", ".jsonl", ".md")
         assert not re.search(rb"/(home|root|tmp|work|usr)/", path.read_bytes())
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=lambda grid: grid.name)
+def test_kept_tests_do_not_say_how_sure_a_run_was(grid: Path) -> None:
+    """A temperature that is fitted afterwards would make that untrue."""
+    for path in grid.rglob("scores/*.json"):
+        assert not {"calibration", "temperature", "calibrated"} & {
+            *json.loads(path.read_text())["evaluation"]
+        }

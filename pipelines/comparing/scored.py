@@ -22,6 +22,8 @@ from model.scoring.metrics import Counts
 FORMAT: Final = 1
 FOLDER: Final = "scores"
 _MOST_BYTES: Final = 64 << 20
+# A temperature that is fitted later changes these, and no test of what was found.
+_HOW_SURE: Final = ("calibration", "temperature", "calibrated")
 # What JSON of another form, or with other numbers, leads to.
 _NO_RECORD: Final = (
     OSError,
@@ -47,7 +49,8 @@ class Scored:
         by_type: counts of each type or relation, as ``micro``.
         counts: tp, fp, fn of each post, ``[posts 3]``.
         example_ids: the posts.
-        evaluation: what `model.scoring.evaluation.Evaluation.to_json` says.
+        evaluation: what `model.scoring.evaluation.Evaluation.to_json` says, but for how sure the
+            run was.
     """
 
     task: str
@@ -84,7 +87,7 @@ def scored(
         "format": FORMAT,
         "run": _digest(run),
         "store": read_manifest(store).fingerprint,
-        "evaluation": evaluation.to_json(),
+        "evaluation": _found(evaluation.to_json()),
         "example_ids": list(evaluation.example_ids),
         "counts": evaluation.counts.tolist(),
     }
@@ -95,7 +98,8 @@ def scored(
 def keep_score(run: Path, copy: Path, split: str, shown: EvidenceOf) -> None:
     """Write a test of ``run`` beside a copy of its description."""
     with _path(run, split, shown).open("rb") as file:
-        content = json.loads(file.read(_MOST_BYTES)) | {"run": _digest(copy)}
+        content = json.loads(file.read(_MOST_BYTES))
+    content |= {"run": _digest(copy), "evaluation": _found(content["evaluation"])}
     write_atomically(_path(copy, split, shown), json.dumps(content).encode())
 
 
@@ -131,6 +135,11 @@ def same_posts(first: Scored, other: Scored) -> None:
         )
 
 
+def _found(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was found, without how sure the run was of it."""
+    return {key: value for key, value in evaluation.items() if key not in _HOW_SURE}
+
+
 def _path(run: Path, split: str, shown: EvidenceOf) -> Path:
     return run / FOLDER / f"{split}-{shown}.json"
 
@@ -162,7 +171,7 @@ def _scored(content: Mapping[str, Any]) -> Scored:
         by_type={name: _counts(one) for name, one in types.items()},
         counts=counts,
         example_ids=ids,
-        evaluation=evaluation,
+        evaluation=_found(evaluation),
     )
 
 
