@@ -15,6 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("ramie", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ramie")
 
 # Set before any test imports a library that would look at a hub or write to the user's home.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

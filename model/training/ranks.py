@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import timedelta
 from types import FrameType
 from typing import Final
@@ -116,11 +116,18 @@ class Ranks:
         if not any(messages):
             return
         if not self.first:
+            self._let_the_first_speak()
             raise EndedElsewhere("the first process says what is wrong.") from failure
         if failure is not None:
             raise failure
         which = next(rank for rank, message in enumerate(messages) if message)
         raise RamieError(f"process {which + 1} of {self.count}: {messages[which]}")
+
+    @staticmethod
+    def _let_the_first_speak() -> None:
+        """Wait until the first process is gone: torchrun ends the others when one has ended."""
+        with suppress(RuntimeError):
+            dist.recv(torch.empty(1), src=0)
 
     def _messages(self, mine: str) -> list[str]:
         data = mine.encode()[:10_000]
@@ -194,15 +201,24 @@ def _told_to_end() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, _told)
     try:
         yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    except BaseException as error:
+        # It ends anyway, and has to say why: torchrun kills it only after half a minute.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if not isinstance(error, _Told):
+            raise
+        raise RamieError(
+            "torchrun told this process to end (SIGTERM), because another process of this "
+            f"training ended, whose own message says why, or because torchrun was stopped. {_AGAIN}"
+        ) from None
+    signal.signal(signal.SIGTERM, before)
+
+
+class _Told(BaseException):
+    """SIGTERM came; as Ctrl-C, nothing that goes on after errors may go on after it."""
 
 
 def _told(_number: int, _frame: FrameType | None) -> None:
-    raise RamieError(
-        "torchrun told this process to end (SIGTERM), because another process of this training "
-        f"ended, whose own message says why, or because torchrun itself was stopped. {_AGAIN}"
-    )
+    raise _Told
 
 
 def _whole(name: str, default: int) -> int:
