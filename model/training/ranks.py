@@ -208,7 +208,7 @@ def _told_to_end() -> Iterator[None]:
             raise
         raise RamieError(
             "torchrun told this process to end (SIGTERM), because another process of this "
-            f"training ended, whose own message says why, or because torchrun was stopped. {_AGAIN}"
+            f"training ended, whose message says why, or because torchrun was stopped. {_AGAIN}"
         ) from None
     signal.signal(signal.SIGTERM, before)
 
