@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from cache.records import FeatureSet
@@ -47,9 +48,14 @@ class FusionSize:
 
 @runtime_checkable
 class Encode(Protocol):
-    """The text encoder: pieces, mask, segments -> states, all [rows, pieces(, dim)]."""
+    """The text encoder; see `model.encoders.TextEncoder.forward`."""
 
-    def __call__(self, pieces: Tensor, mask: Tensor, segments: Tensor) -> Tensor:
+    def __call__(
+        self,
+        pieces: Int[Tensor, "rows pieces"],
+        mask: Bool[Tensor, "rows pieces"],
+        segments: Int[Tensor, "rows pieces"],
+    ) -> Float[Tensor, "rows pieces dim"]:
         """Return contextual states."""
         ...
 
@@ -58,21 +64,20 @@ class Fused(NamedTuple):
     """What a system returns.
 
     Attributes:
-        words: [windows, units, dim] fused states; of a mixture those of all experts side by side,
-            [windows, units, experts * dim].
-        text_weights: [windows, units, texts] attention on each textual item, or None.
-        visual_weights: [windows, units, images] the same for visual items, or None.
-        consistency: log-odds of each real evidence item that it belongs to the post; or None.
-        consistency_target: what ``consistency`` is trained towards; or None.
-        gate: [windows, units] share in [0, 1] of what was read that enters the word; None: all.
+        words: fused states; of a mixture those of all experts side by side.
+        text_weights: attention on each textual item.
+        visual_weights: the same for visual items.
+        consistency: log-odds of each real evidence item that it belongs to the post.
+        consistency_target: what ``consistency`` is trained towards.
+        gate: share in [0, 1] of what was read that enters the word; None: all.
     """
 
-    words: Tensor
-    text_weights: Tensor | None = None
-    visual_weights: Tensor | None = None
-    consistency: Tensor | None = None
-    consistency_target: Tensor | None = None
-    gate: Tensor | None = None
+    words: Float[Tensor, "windows units dims"]
+    text_weights: Float[Tensor, "windows units texts"] | None = None
+    visual_weights: Float[Tensor, "windows units images"] | None = None
+    consistency: Float[Tensor, " items"] | None = None
+    consistency_target: Float[Tensor, " items"] | None = None
+    gate: Float[Tensor, "windows units"] | None = None
 
 
 class Fusion(nn.Module):
@@ -112,6 +117,8 @@ class Fusion(nn.Module):
         """Return keys and values for every layer of the encoding of ``batch.pieces``, or None."""
         return None
 
-    def forward(self, words: Tensor, batch: Batch, encode: Encode) -> Fused:
-        """Return the fused states of ``words`` [windows, units, dim]."""
+    def forward(
+        self, words: Float[Tensor, "windows units dim"], batch: Batch, encode: Encode
+    ) -> Fused:
+        """Return the fused states of ``words``."""
         raise NotImplementedError

@@ -18,78 +18,28 @@ items also read each other before it (`model.fusion.cross_stream`).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from cache.records import LEVELS, MODALITIES, STREAMS
+from cache.records import STREAMS
 from model.batch import Batch, EvidenceGroup
 from model.encoders import TextEncoder
 from model.fusion.base import Encode, Fused, Fusion, FusionSize
 from model.fusion.consistency import Consistency
 from model.fusion.cross_stream import CrossStream
+from model.fusion.items import Items, StreamEmbedding
 from model.fusion.reading import TokenReader, by_head
 
-# Stream numbers, then the post's own photo and regions (model.collate).
-_LEVEL_OF: Final = [LEVELS.index(level) for level, _ in STREAMS] + [0, 1]
-_MODALITY_OF: Final = [MODALITIES.index(modality) for _, modality in STREAMS] + [1, 1]
-_ORIGIN_OF: Final = [0] * len(STREAMS) + [1, 1]
 _GATE_AT_START: Final = -1.0
 # Scales of cosines: of a word to an image, and of the post's own views to an item.
 _SIGHT_AT_START: Final = 2.0
 _VOTE_AT_START: Final = 1.0
 # A light hand: that a hit fits other posts as well makes it no worse, it only proves nothing.
 _TRUST_AT_START: Final = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class _Items:
-    """Items of one modality, ready for selection.
-
-    Attributes:
-        logits: [windows, heads, units, items] from words.
-        values: [windows, units, items, dim] or [windows, 1, items, dim].
-        summary: [windows, items, dim] for visual queries, and for other items.
-        key: [windows, items, dim] by which a word knows where an item comes from.
-        odds: [windows, items] log-odds of consistency.
-        prior: [windows, items] log of the store's consistency.
-        judged: [windows, items] True where ``odds`` is of a real evidence item.
-        mask: [windows, items] True where the item is real.
-        stream: [windows, items].
-    """
-
-    logits: Tensor
-    values: Tensor
-    summary: Tensor
-    key: Tensor
-    odds: Tensor
-    prior: Tensor
-    judged: Tensor
-    mask: Tensor
-    stream: Tensor
-
-
-class StreamEmbedding(nn.Module):
-    """Level, modality and origin (retrieved, or the post's own) of an item as one vector."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        sizes = (len(LEVELS), len(MODALITIES), 2)
-        self.level, self.modality, self.origin = (nn.Embedding(size, dim) for size in sizes)
-        for table in (self.level, self.modality, self.origin):
-            nn.init.normal_(table.weight, std=0.02)
-        self.parts: Tensor
-        parts = torch.tensor([_LEVEL_OF, _MODALITY_OF, _ORIGIN_OF])
-        self.register_buffer("parts", parts, persistent=False)
-
-    def forward(self, stream: Tensor) -> Tensor:
-        """Return [..., dim] for stream numbers [...]."""
-        level, modality, origin = self.parts[:, stream]
-        total: Tensor = self.level(level) + self.modality(modality) + self.origin(origin)
-        return total
 
 
 class Synthesis(Fusion):
@@ -156,7 +106,7 @@ class Synthesis(Fusion):
             gate.mean(dim=-1),
         )
 
-    def _texts(self, words: Tensor, batch: Batch, encode: Encode) -> _Items:
+    def _texts(self, words: Tensor, batch: Batch, encode: Encode) -> Items:
         """Read all textual evidence: one encoder pass for each group of similar length."""
         windows, units, dim = words.shape
         count = batch.text_mask.shape[1]
@@ -172,7 +122,7 @@ class Synthesis(Fusion):
             values = values.index_copy(0, place, torch.cat([r[1] for r in read]))
             summary = summary.index_copy(0, place, torch.cat([r[2] for r in read]))
             odds = odds.index_copy(0, place, torch.cat([r[3] for r in read]))
-        return _Items(
+        return Items(
             # Parts of a long text want together what it would as a whole: no more for being many.
             logits=logits.view(windows, count, self.size.heads, units).permute(0, 2, 3, 1)
             + batch.text_share[:, None, None],
@@ -215,7 +165,7 @@ class Synthesis(Fusion):
             odds = odds + self.pair_consistency(states[:, 0])[:, 0].float()
         return logits, values, summary, odds
 
-    def _images(self, words: Tensor, batch: Batch) -> _Items:
+    def _images(self, words: Tensor, batch: Batch) -> Items:
         """Return retrieved images, the photo and its regions as items of one vector each."""
         windows, count = batch.visual_mask.shape
         evidence = batch.visual_mask & (batch.visual_stream < len(STREAMS))
@@ -228,7 +178,7 @@ class Synthesis(Fusion):
             odds = self.visual_consistency(
                 post.flatten(0, 1), states.flatten(0, 1), batch.visual_features.flatten(0, 1)
             ).view(windows, count)
-        return _Items(
+        return Items(
             logits=self._seen(words, states),
             values=states[:, None],
             summary=states,
@@ -240,7 +190,7 @@ class Synthesis(Fusion):
             stream=batch.visual_stream,
         )
 
-    def _reasoned(self, texts: _Items, images: _Items) -> tuple[_Items, _Items]:
+    def _reasoned(self, texts: Items, images: Items) -> tuple[Items, Items]:
         """Return the items with what each learned from all others, in its key and its values."""
         both = (texts, images)
         known = torch.cat([items.summary + items.key for items in both], dim=1)
@@ -274,7 +224,7 @@ class Synthesis(Fusion):
         query = by_head(query, self.size.heads).transpose(1, 2)
         return query / math.sqrt(query.shape[-1])
 
-    def _select(self, words: Tensor, texts: _Items, images: _Items) -> tuple[Tensor, Tensor]:
+    def _select(self, words: Tensor, texts: Items, images: Items) -> tuple[Tensor, Tensor]:
         """Return attention [windows, heads, units, items] over texts and over images.
 
         Weights of one word sum to one together with the null slot, which is not returned.
@@ -292,14 +242,14 @@ class Synthesis(Fusion):
         num_texts = logits[0].shape[-1]
         return weights[..., :num_texts], weights[..., num_texts:-1]
 
-    def _belief(self, items: _Items) -> Tensor:
+    def _belief(self, items: Items) -> Tensor:
         """Return [windows, items]: how likely each belongs to the post, as a log; or zeros."""
         if not self.size.consistency:
             return torch.zeros_like(items.odds)
         learned = nn.functional.logsigmoid(items.odds).masked_fill(~items.judged, 0.0)
         return learned + self.trust * items.prior
 
-    def _votes_of_views(self, items: _Items, images: _Items) -> Tensor:
+    def _votes_of_views(self, items: Items, images: Items) -> Tensor:
         """Return [windows, items]: the visual query path, from photo and regions to evidence."""
         views = images.mask & (images.stream >= len(STREAMS))
         if not self.size.visual_dim or not views.shape[1]:
