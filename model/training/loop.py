@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 from tqdm import tqdm
@@ -210,13 +210,14 @@ class _Training:
                 posts_seen += self._step(stepper)
                 trained += time.monotonic() - started
                 bar.update()
-                self._show(bar, posts_seen / trained)
-                best = False
+                rate, best = posts_seen / trained, False
+                loss = self.state.mean_loss  # an evaluation begins a new mean
                 if self._has_dev_after(self.state.step):
-                    best = self._end_epoch(progress, posts_seen / trained)
+                    best = self._end_epoch(progress, rate)
                     if progress and bar.disable:
                         seconds = (time.monotonic() - began) / (self.state.step - begun_at)
-                        self._say(posts_seen / trained, seconds)
+                        self._say(loss, rate, seconds)
+                bar.set_postfix_str(self._figures(loss, rate), refresh=False)
                 # Best weights and the position that knows of them belong together: steps that are
                 # taken again, after a kill, by other processes or on a GPU, may go another way.
                 if self._is_due(best or time.monotonic() - saved > save_every_s):
@@ -313,19 +314,18 @@ class _Training:
         }
         self.journal.figures(self.state.step, figures)
 
-    def _show(self, bar: Any, rate: float) -> None:
-        if not bar.disable:
-            dev = f"{100 * self.state.dev_f1:.1f}" if self.state.best_epoch else "-"
-            text = f"loss {self.state.mean_loss:.3f}, dev F1 {dev}, {rate:.0f} posts/s"
-            bar.set_postfix_str(text, refresh=False)
+    def _figures(self, loss: float, rate: float) -> str:
+        """Return what the bar and the lines of a log file say; before an evaluation, no F1."""
+        dev = f"{100 * self.state.dev_f1:.1f}" if self.state.best_epoch else "-"
+        return f"loss {loss:.3f}, dev F1 {dev}, {rate:.0f} posts/s"
 
-    def _say(self, rate: float, seconds_per_step: float) -> None:
+    def _say(self, loss: float, rate: float, seconds_per_step: float) -> None:
         """Say where it stands, after an evaluation: in a log file no bar can be shown."""
         step, total = self.state.step, self.plan.total
         left = tqdm.format_interval((total - step) * seconds_per_step)
         tqdm.write(
             f"train: step {step} of {total}, epoch {step // self.plan.steps_per_epoch}, "
-            f"dev F1 {100 * self.state.dev_f1:.1f}, {rate:.0f} posts/s, {left} left",
+            f"{self._figures(loss, rate)}, {left} left",
             file=sys.stderr,
         )
 
