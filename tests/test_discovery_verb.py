@@ -300,9 +300,18 @@ def test_a_wrong_call_is_told_what_to_do(
     assert said in capsys.readouterr().err
 
 
-def test_the_kept_discovery_is_the_table_of_its_cells() -> None:
-    kept = Path(__file__).parents[1] / "docs" / "discoveries" / "sample-relations-world-41"
-    cells = cells_of(["selfore", "hiure", "metasre"], ["off", "on"], [0.05, 0.1, 0.3], [1])
+@pytest.mark.parametrize(
+    ("folder", "methods", "evidence"),
+    [
+        ("sample-relations-world-41", ["selfore", "hiure", "metasre"], ["off", "on"]),
+        ("mnre-text", ["selfore"], ["off"]),
+    ],
+)
+def test_a_kept_discovery_is_the_table_of_its_cells(
+    folder: str, methods: list[Any], evidence: list[Any]
+) -> None:
+    kept = Path(__file__).parents[1] / "docs" / "discoveries" / folder
+    cells = cells_of(methods, evidence, [0.05, 0.1, 0.3], [1])
     results = [json.loads((kept / "cells" / f"{c.name}.json").read_text()) for c in cells]
 
     assert (kept / "discover.md").read_text() == table(results) + "\n"
