@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from cache.errors import RamieError
+from cache.errors import InputError, RamieError
 from pipelines.options import note
 from pipelines.recipe_files import RecipeError
 
@@ -51,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     _quieten_libraries()
     try:
+        _refuse_torchrun(options.verb)
         code: int = options.run(options)
         # Here and not at exit, where a reader that went away could not be dealt with.
         sys.stdout.flush()
@@ -72,6 +73,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         note(f"ramie {options.verb}: {_explain(error)}")
         return 1
     return code
+
+
+def _refuse_torchrun(verb: str) -> None:
+    """Refuse to begin one thing in several processes; only a training is shared among them.
+
+    Raises:
+        InputError: ``torchrun`` started this process and others.
+    """
+    count = os.environ.get("WORLD_SIZE", "1")
+    if verb == "train" or not count.isdecimal() or int(count) < 2:
+        return
+    instead = " (runs side by side: --workers W)" if verb in ("compare", "reproduce") else ""
+    raise InputError(
+        f"torchrun started {count} processes (WORLD_SIZE={count}), and each would do all of it, "
+        "into one folder; only `ramie train` is shared among processes. Start it without "
+        f"torchrun{instead}, or unset WORLD_SIZE where something else has set it."
+    )
 
 
 def _explain(error: OSError) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import torch
 from model_helpers import (
     VISUAL_DIM,
     MemoryStore,
@@ -16,10 +19,13 @@ from model_helpers import (
 )
 
 from cache.reader import Features
-from cache.records import Span, StoredExample
+from cache.records import Example, Span, StoredExample
+from model.discovery.few import relation_of
 from model.discovery.pairs import PairReader, pair_reader
 
 RELATIONS = ("sings", "river", "club")
+VIEWS = ("photo", "regions", "found image")
+_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 def names(number: int) -> tuple[str, str]:
@@ -68,32 +74,64 @@ def told_by_evidence(count: int, split: str, offset: int = 0) -> list[StoredExam
     return posts
 
 
-def pictured(posts: list[StoredExample]) -> list[StoredExample]:
-    """Return the posts with a photo, two regions and a found image; all tell the relation."""
+def pictured(
+    posts: list[StoredExample], telling: Sequence[str] = VIEWS
+) -> list[StoredExample]:
+    """Return the posts with a photo, two regions and a found image.
+
+    Args:
+        posts: with their relations.
+        telling: which of the three tell the relation; the others look the same in every post.
+    """
     shown = []
     for post in posts:
         assert post.example.relation is not None
-        kind = 10 * RELATIONS.index(post.example.relation)
+        relation = RELATIONS.index(post.example.relation)
+        photo, region, found = (10 * relation if view in telling else 50 for view in VIEWS)
         with_photo = stored(post.example.post.example_id, "a", photo=True).observation
         regions = [
-            replace(region, embedding=vector(kind + at))
-            for at, region in enumerate(with_photo.regions, start=1)
+            replace(each, embedding=vector(region + at))
+            for at, each in enumerate(with_photo.regions, start=1)
         ]
         observation = replace(
             with_photo,
             post=post.observation.post,
-            photo_embedding=vector(kind + 3),
+            photo_embedding=vector(photo + 3),
+            sentence_embedding=None,
             regions=tuple(regions),
         )
-        found = evidence("sentence", "image", 0, seed=kind + 4)
-        shown.append(replace(post, observation=observation, evidence=(*post.evidence, found)))
+        image = evidence("sentence", "image", 0, seed=found + 4, consistency=None)
+        shown.append(replace(post, observation=observation, evidence=(*post.evidence, image)))
     return shown
 
 
-def told_by_images(count: int, split: str, offset: int = 0) -> list[StoredExample]:
+def told_by_images(
+    count: int, split: str, offset: int = 0, telling: Sequence[str] = VIEWS
+) -> list[StoredExample]:
     """Return posts of the same words and without any text beside them; only images tell."""
     posts = told_by_evidence(count, split, offset)
-    return pictured([replace(post, evidence=()) for post in posts])
+    return pictured([replace(post, evidence=()) for post in posts], telling)
+
+
+def chattering(posts: list[StoredExample]) -> list[StoredExample]:
+    """Return the posts with a long word of any letters at their end, different in each.
+
+    It says nothing of the relation, and half of the random spans leave it out.
+    """
+    longer = []
+    for post in posts:
+        seen, example = post.example.post, post.example
+        chance = np.random.default_rng(list(seen.example_id.encode()))
+        word = "".join(_LETTERS[letter] for letter in chance.integers(len(_LETTERS), size=8))
+        words = replace(seen, tokens=(*seen.tokens, word))
+        longer.append(
+            replace(
+                post,
+                example=Example(words, example.split, example.entities, example.relation),
+                observation=replace(post.observation, post=words),
+            )
+        )
+    return longer
 
 
 def store_of(posts: list[StoredExample], visual_dim: int = 0) -> MemoryStore:
@@ -123,3 +161,25 @@ def reader(
         folder,
         device="cpu",
     )
+
+
+def lively(reads: PairReader) -> PairReader:
+    """Return the reader with a network in which words change each other, and open gates.
+
+    In a new BERT of this size they hardly do: all pairs have the same vector up to 1e-5, whatever
+    stands beside the mentions, and a short training finds nothing to hold on to.
+    """
+    network = reads.parts.network
+    with torch.no_grad():
+        for name, parameter in network.encoder.named_parameters():
+            if parameter.ndim == 2 and "embeddings" not in name:
+                parameter.mul_(15)
+        gate = getattr(network.fusion, "gate", None)
+        if gate is not None:
+            gate.bias.fill_(2.0)
+    return reads
+
+
+def known(posts: list[Features]) -> list[str]:
+    """Return the annotated relations."""
+    return [relation_of(post) for post in posts]

@@ -58,12 +58,13 @@ class HostileServer:
     num_received: int = 0
     num_sent: int = 0
     num_together: int = 0
-    most_together: int = 0
     closing: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
+        # For every connection: little is taken, and counted, that the other side never reads.
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 256 << 10)
         self._threads: list[threading.Thread] = []
         self.port: int = self._listener.getsockname()[1]
         self.host = f"127.0.0.1:{self.port}"
@@ -101,7 +102,7 @@ class HostileServer:
 
     def _talk(self, sock: socket.socket) -> None:
         with sock, contextlib.suppress(OSError):
-            sock.settimeout(10)
+            sock.settimeout(60)
             if self.tls is not None:
                 with self.tls.wrap_socket(sock, server_side=True) as wrapped:
                     self._answer(wrapped)
@@ -118,7 +119,6 @@ class HostileServer:
             self.heads.append(head)
             self.bodies.append(body)
             self.num_together += 1
-            self.most_together = max(self.most_together, self.num_together)
         try:
             talk = Talk(sock, path, head, body, self)
             self.answers.get(path.partition("?")[0], not_found)(talk)

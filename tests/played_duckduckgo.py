@@ -90,7 +90,7 @@ def duckduckgo(
     return script
 
 
-def client(proxy: ConnectProxy, timeout_s: float = 5, deadline_s: float = 5) -> EngineClient:
+def client(proxy: ConnectProxy, timeout_s: float = 60, deadline_s: float = 60) -> EngineClient:
     return EngineClient(
         WebSettings(proxy=proxy.address),
         timeout_s=timeout_s,
@@ -99,7 +99,7 @@ def client(proxy: ConnectProxy, timeout_s: float = 5, deadline_s: float = 5) -> 
     )
 
 
-def provider(proxy: ConnectProxy, timeout_s: float = 5, deadline_s: float = 5) -> HttpProvider:
+def provider(proxy: ConnectProxy, timeout_s: float = 60, deadline_s: float = 60) -> HttpProvider:
     once = PoliteSettings(seconds_between=0, attempts=1)
     sender = PoliteSender(client(proxy, timeout_s, deadline_s), once, "web")
     return HttpProvider(WebApi(WebSettings()), sender)

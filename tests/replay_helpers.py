@@ -33,9 +33,9 @@ from retrieval.settings import AskSettings, PoliteSettings
 from retrieval.sight.observe import Observer
 from retrieval.sight.photos import Photo, decode_image
 
-# Two tries without pauses; patient enough for a busy machine.
+# Two tries without pauses; patient enough for a machine that stands still for seconds.
 QUICK = PoliteSettings(
-    seconds_between=0, first_pause_s=0, timeout_s=10, deadline_s=20, attempts=2, longest_wait_s=1
+    seconds_between=0, first_pause_s=0, timeout_s=60, deadline_s=120, attempts=2, longest_wait_s=1
 )
 SENTENCE = "Paris tower 東京タワー 🗼"
 

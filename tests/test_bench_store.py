@@ -103,7 +103,7 @@ def test_what_was_dropped_from_memory_is_not_there_any_more(tmp_path: Path) -> N
 def test_opening_is_measured_in_a_process_of_its_own(store: Path) -> None:
     seconds, megabytes = bench_opening(store)
     assert seconds.what == "s to open a store of 60 posts"
-    assert 0 < seconds.value < 5
+    assert 0 < seconds.value < 60
     # A Python with NumPy and Arrow takes more than 20 MB, and far less than 1 GB.
     assert 20 < megabytes.value < 1000
 

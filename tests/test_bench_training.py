@@ -83,7 +83,8 @@ def test_both_ways_give_the_same_loss_and_gradient() -> None:
     compared = [figure for what, figure in by_name.items() if "float32" in what and figure.bound]
     assert len(compared) == 2
     assert all(figure.met for figure in compared)
-    assert by_name["times faster"].value > 1
+    # By the clock, other programs may take their share of one way and not of the other.
+    assert by_name["times faster by processor time"].value > 1
     assert 0 < by_name["share of the speed of a matrix product"].value < 1
 
 

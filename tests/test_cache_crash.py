@@ -59,7 +59,7 @@ def test_killed_before_any_change_of_the_disk_and_resumed_gives_the_undisturbed_
         check=False,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1500,
     )
     assert done.returncode == 0, done.stderr
     # The child found so many moments to die at; fewer would mean that it looked away.
@@ -69,7 +69,7 @@ def test_killed_before_any_change_of_the_disk_and_resumed_gives_the_undisturbed_
 def soak(name: str, *options: str, inside: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return what a soak found of real builds in processes of their own."""
     command = [*inside, sys.executable, "-m", "pipelines.soak", name, "--json", *options]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=1500)
     assert done.stdout, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)
     assert result["problems"] == []

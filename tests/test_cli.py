@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import argparse
+import importlib
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +64,33 @@ def test_the_overview_says_what_every_verb_is_for(capsys: pytest.CaptureFixture[
         said = [line for line in lines if line.strip().startswith(f"{verb} ")]
         assert said, verb
         assert len(said[0].split()) > 3
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_only_a_training_is_begun_by_several_processes(
+    verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = importlib.import_module(f"pipelines.verbs.{verb}")
+    begun: list[str] = []
+
+    def run(options: argparse.Namespace) -> int:
+        begun.append(options.verb)
+        return 0
+
+    monkeypatch.setattr(module, "run", run)
+    codes = []
+    for count in ("2", "16", "1", ""):
+        monkeypatch.setenv("WORLD_SIZE", count)
+        codes.append(main(shlex.split(module.EXAMPLE)[1:]))
+
+    said = capsys.readouterr().err
+    if verb == "train":
+        assert (codes, begun, said) == ([0, 0, 0, 0], 4 * [verb], "")
+    else:
+        assert (codes, begun) == ([1, 1, 0, 0], 2 * [verb])
+        assert f"ramie {verb}: torchrun started 16 processes (WORLD_SIZE=16)" in said
+        assert "Start it without torchrun" in said
+        assert ("--workers W" in said) == (verb in ("compare", "reproduce"))
 
 
 @pytest.mark.parametrize("call", [[], ["bulid"], ["build"], ["verify", "a", "b"]])

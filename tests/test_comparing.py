@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ from model.run import (
 )
 from model.scoring.evaluation import evaluate
 from model.training import train
+from pipelines.bench import robustness
 from pipelines.building import build_recipe
 from pipelines.comparing import scored as scoring
 from pipelines.comparing.compare import Grid, compare
@@ -116,9 +119,58 @@ def test_what_is_kept_makes_the_same_table_without_weights_or_places(
     monkeypatch.setattr("pipelines.comparing.jobs.train", None)
     again = compare(tiny_grid(recipe, store, kept, seeds=(1, 2)), say=silent)
     assert again.table() == done.table()
-    assert learning_curves(grid, done.rows) == learning_curves(
-        tiny_grid(recipe, store, kept, seeds=(1, 2)), again.rows
-    )
+    curves = learning_curves(tiny_grid(recipe, store, kept, seeds=(1, 2)), again.rows)
+    assert curves["dev-f1-by-epoch"].keys() == {"text_only", "synthesis"}
+    assert curves == learning_curves(grid, done.rows)
+
+
+def test_curves_hold_every_epoch_of_every_run(
+    recipe: Recipe, store: Path, finished: Path, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(finished, tmp_path / "out"))
+    noted: dict[str, list[dict[str, float]]] = {}
+    for seed in (1, 2):
+        with (out / f"synthesis-seed{seed}" / METRICS).open("a") as file:
+            file.write(json.dumps({"epoch": 2, "dev_f1": seed / 4, "train_loss": seed}) + "\n")
+            file.write('{"epoch": 3, "dev_f1"')  # it was killed here
+    for run in ("text_only-seed1", "text_only-seed2"):
+        lines = (out / run / METRICS).read_text().splitlines()
+        noted[run] = [json.loads(line) for line in lines]
+    grid = tiny_grid(recipe, store, out, seeds=(1, 2))
+
+    curves = learning_curves(grid, compare(grid, only_finished=True, say=silent).rows)
+
+    f1, loss = curves["dev-f1-by-epoch"], curves["loss-by-epoch"]
+    assert [list(curve.points) for curve in (*f1.values(), *loss.values())] == 2 * [[1], [1, 2]]
+    assert (f1["synthesis"].points[2], loss["synthesis"].points[2]) == ([25, 50], [1, 2])
+    ((one,), (two,)) = noted.values()
+    assert f1["text_only"].points[1] == [100 * one["dev_f1"], 100 * two["dev_f1"]]
+    assert loss["text_only"].points[1] == [one["train_loss"], two["train_loss"]]
+
+
+def test_what_the_bench_of_noise_writes_is_drawn_beside_the_curves(
+    recipe: Recipe, store: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    from pipelines.comparing.plots import FORMATS, write_plots
+
+    bench = tmp_path / "robustness-1"
+    bench.mkdir()
+    for name, made in {"generate_world": None, "_take_over": None, "_f1": 90.5}.items():
+        monkeypatch.setattr(robustness, name, lambda *_, made=made: made)
+    robustness.bench_robustness(1, bench, shares=(0.0, 0.2))
+    out = Path(shutil.copytree(finished, tmp_path / "out"))
+    grid = tiny_grid(recipe, store, out, seeds=(1, 2))
+    done = compare(grid, only_finished=True, say=silent)
+
+    files = {path.name: path for path in write_plots(done, grid, bench / "curves.json")}
+
+    figures = ("f1-by-type", "dev-f1-by-epoch", "loss-by-epoch", "f1-by-evidence", "f1-by-noise")
+    assert files.keys() == {f"{figure}.{kind}" for figure in figures for kind in FORMATS}
+    assert {path.parent for path in files.values()} == {out / "plots"}
+    noise = files["f1-by-noise.svg"].read_text()
+    for told in ("with curation", "without", "% noise in the knowledge base"):
+        assert f"<!-- {told} -->" in noise
 
 
 def test_another_run_is_never_kept_over_one_that_is_there(
@@ -588,28 +640,8 @@ def test_a_comparison_that_is_stopped_leaves_no_process_and_goes_on(
 ) -> None:
     long = recipe.model_copy(update={"train": recipe.train.model_copy(update={"epochs": 60})})
     job = tiny_grid(long, store, tmp_path, ("text_only",)).jobs()[0]
-    script = (
-        "import sys; from pathlib import Path\n"
-        "from pipelines.comparing.jobs import Job\n"
-        "from pipelines.comparing.workers import do_jobs\n"
-        "job = Job.model_validate_json(sys.stdin.readline())\n"
-        "do_jobs([job], 2, lambda job, failure: print(failure))\n"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
-    assert process.stdin is not None
-    process.stdin.write(job.model_dump_json().encode() + b"\n")
-    process.stdin.close()
-    lock = job.run / "compare.lock"
-    # The first epoch is the best so far, and saved.
-    assert _until(lambda: (job.run / CHECKPOINT).exists())
-    pid = json.loads(lock.read_text())["pid"]
-
-    process.send_signal(how)
-
-    process.wait(timeout=60)
-    assert _until(lambda: not Path(f"/proc/{pid}").exists())
+    while not _stopped_midway(job, how):
+        shutil.rmtree(job.run)
     assert not is_finished(job)
     # Marked, for an epoch that is taken again says the same.
     first, *others = (job.run / METRICS).read_text().splitlines()
@@ -625,7 +657,55 @@ def test_a_comparison_that_is_stopped_leaves_no_process_and_goes_on(
     assert lines[0] == marked
 
 
-def _until(holds: Callable[[], bool], seconds: float = 90) -> bool:
+def _stopped_midway(job: Job, how: signal.Signals) -> bool:
+    """Send a signal to a process that has a worker at ``job``, and wait for the end of both.
+
+    False where the run was nearly through by then; what comes of it is no matter.
+    """
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from pipelines.comparing.jobs import Job\n"
+        "from pipelines.comparing.workers import do_jobs\n"
+        "job = Job.model_validate_json(sys.stdin.readline())\n"
+        "do_jobs([job], 2, lambda job, failure: print(failure))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert process.stdin is not None
+    process.stdin.write(job.model_dump_json().encode() + b"\n")
+    process.stdin.close()
+    # The first epoch is the best so far, and saved.
+    assert _until(lambda: (job.run / CHECKPOINT).exists() or process.poll() is not None)
+    try:
+        pid = json.loads((job.run / "compare.lock").read_text())["pid"]
+        # It goes on when it has been told to end, by those whose signal comes whenever it does.
+        os.kill(pid, signal.SIGSTOP)
+    except (FileNotFoundError, ProcessLookupError):
+        assert process.wait(timeout=300) == 0
+        return False
+    midway = len((job.run / METRICS).read_text().splitlines()) < 40
+    process.send_signal(how)
+    told = _until(lambda: process.poll() is not None or _is_told(pid, signal.SIGINT))
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
+    assert told
+    process.wait(timeout=300)
+    assert _until(lambda: not Path(f"/proc/{pid}").exists())
+    return midway
+
+
+def _is_told(pid: int, signal_number: int) -> bool:
+    """Return whether a signal waits for a process."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+    waiting = next(line for line in status.splitlines() if line.startswith("ShdPnd:"))
+    return bool(int(waiting.split()[1], 16) >> (signal_number - 1) & 1)
+
+
+def _until(holds: Callable[[], bool], seconds: float = 300) -> bool:
     """Return whether it came to hold in time."""
     deadline = time.monotonic() + seconds
     while not holds() and time.monotonic() < deadline:

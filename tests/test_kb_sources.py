@@ -192,10 +192,10 @@ def test_a_bomb_is_refused_before_it_goes_off(
 ) -> None:
     monkeypatch.setattr(mediawiki, "_EXPANDED_FREELY", 2**20)
     spaces = HEAD.encode() + b" " * 30_000_000
-    started = time.perf_counter()
+    started = time.thread_time()
     with pytest.raises(InputError, match="as in no dump"):
         read(written(tmp_path, spaces, "bomb.xml.bz2"))
-    assert time.perf_counter() - started < 30
+    assert time.thread_time() - started < 30
 
 
 def test_a_page_that_is_too_long_is_left_out_and_never_held(
@@ -233,9 +233,9 @@ def test_wikitext_that_was_made_to_be_slow_is_not(tmp_path: Path) -> None:
             1,
         )
     ]
-    started = time.perf_counter()
+    started = time.thread_time()
     read(written(tmp_path, dump(pages)))
-    assert time.perf_counter() - started < 20
+    assert time.thread_time() - started < 20
 
 
 def test_problems_are_all_counted_and_written_but_not_all_held(tmp_path: Path) -> None:

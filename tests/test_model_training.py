@@ -29,6 +29,7 @@ from model.network import Extractor, Losses
 from model.predictor import load_run
 from model.run import CHECKPOINT, WEIGHTS, read_tensors
 from model.scoring.evaluation import evaluate
+from model.scoring.metrics import RelationScores
 from model.training import make_optimizer, rate_at, train
 
 TYPES = ("PER", "LOC")
@@ -64,8 +65,8 @@ def small_store() -> MemoryStore:
     )
 
 
-def relation_store() -> MemoryStore:
-    posts = [
+def relation_posts(*splits: str) -> list[StoredExample]:
+    return [
         stored(
             f"{split}-{number}",
             f"velora {('in', 'sings')[number % 2]} tamber",
@@ -74,10 +75,13 @@ def relation_store() -> MemoryStore:
             mentions=(Span(0, 1), Span(2, 3)),
             split=split,
         )
-        for split in ("train", "dev", "test")
+        for split in splits
         for number in range(6)
     ]
-    return MemoryStore(posts)
+
+
+def relation_store() -> MemoryStore:
+    return MemoryStore(relation_posts("train", "dev", "test"))
 
 
 def test_five_steps_and_five_more_are_ten_to_the_bit(tmp_path: Path) -> None:
@@ -196,6 +200,27 @@ def test_labels_that_training_never_saw_are_counted_as_missed(tmp_path: Path) ->
     assert result.unseen_labels == {"SHIP": 1}
     assert result.counts[0, 2] == 1
     assert result.scores.to_json()
+
+
+def test_relations_that_training_never_saw_are_counted_as_missed(tmp_path: Path) -> None:
+    odd = stored(
+        "test-odd",
+        "velora near tamber",
+        relation="near",
+        mentions=(Span(0, 1), Span(2, 3)),
+        split="test",
+    )
+    posts = relation_posts("train", "dev")
+    store = MemoryStore([*posts, odd], 0)
+    settings = train_settings(epochs=1)
+    train(store, "relations", model_settings(fusion="text_only"), settings, tmp_path)
+
+    result = evaluate(tmp_path, store, "test")
+
+    assert result.unseen_labels == {"near": 1}
+    assert result.counts[0, [0, 2]].tolist() == [0, 1]
+    assert isinstance(result.scores, RelationScores)
+    assert (result.scores.micro.tp, result.scores.micro.fn) == (0, 1)
 
 
 def test_consistency_learns_to_tell_own_evidence_from_anothers(tmp_path: Path) -> None:

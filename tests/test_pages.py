@@ -97,23 +97,23 @@ def test_the_charset_of_the_response_is_believed_where_it_is_one(
     ],
 )  # fmt: skip
 def test_a_page_of_rubbish_has_little_to_say_and_says_it_soon(body: bytes) -> None:
-    start = time.monotonic()
+    start = time.thread_time()
     try:
         page = read_page(body, "text/html")
     except PageProblem:
         page = Page("", "")
     assert "root:" not in page.text
     assert len(page.text) <= MAX_TEXT_CHARS
-    assert time.monotonic() - start < 4.0
+    assert time.thread_time() - start < 4.0
 
 
 def test_a_tag_with_attributes_without_end_is_refused_at_once() -> None:
     for value in ["", "='<'", "='>'"]:
         tag = "<p " + " ".join(f"a{index}{value}" for index in range(200_000)) + ">"
-        start = time.monotonic()
+        start = time.thread_time()
         with pytest.raises(PageProblem, match="attributes"):
             read_page(html(f"<article>{tag}{ARTICLE}</article>"), "text/html")
-        assert time.monotonic() - start < 3.0
+        assert time.thread_time() - start < 3.0
 
 
 def test_a_packed_page_is_not_unpacked() -> None:

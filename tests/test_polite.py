@@ -54,7 +54,7 @@ def test_hosts_do_not_wait_for_each_other() -> None:
 
 def test_no_more_requests_are_under_way_at_one_host_than_allowed() -> None:
     pace = HostPace(0.0, 2, FakeClock())
-    under_way, most, lock = 0, 0, threading.Lock()
+    under_way, most, lock, two = 0, 0, threading.Lock(), threading.Event()
 
     def ask() -> None:
         nonlocal under_way, most
@@ -62,7 +62,10 @@ def test_no_more_requests_are_under_way_at_one_host_than_allowed() -> None:
             with lock:
                 under_way += 1
                 most = max(most, under_way)
-            time.sleep(0.01)
+                if under_way == 2:
+                    two.set()
+            two.wait(60)
+            time.sleep(0.01)  # for a third one, were it let in
             with lock:
                 under_way -= 1
 

@@ -402,7 +402,7 @@ def test_killed_before_any_change_of_the_disk_the_other_side_shows_a_whole_store
             check=False,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=1500,
         )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= moments
@@ -421,13 +421,14 @@ def test_ctrl_c_does_not_wait_for_a_silent_server(store: Path, tmp_path: Path) -
         text=True,
     )
     while server.num_together < 4:
+        assert child.poll() is None
         time.sleep(0.05)
     begun = time.monotonic()
     child.send_signal(signal.SIGINT)
-    said = child.communicate(timeout=30)[1]
+    said = child.communicate(timeout=120)[1]
     server.close()
     assert child.returncode == 130
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 20  # of the 30 s that it waits for a silent server
     assert "interrupted" in said
     assert not (tmp_path / "back" / "manifest.json").exists()
 

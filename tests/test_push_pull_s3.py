@@ -8,8 +8,10 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cache_helpers import files_of
@@ -185,14 +187,33 @@ def test_a_byte_that_turns_on_the_way_back_is_found_and_fetched_again(
     assert not (tmp_path / "again" / "manifest.json").exists()
 
 
-def killed(arguments: list[str], proxy: CountingProxy, num_bytes: int) -> None:
-    """Run ``ramie`` and kill it once so many bytes have travelled."""
-    end = proxy.to_server + proxy.to_client + num_bytes
-    child = subprocess.Popen([sys.executable, "-m", "pipelines.cli", *arguments], env=os.environ)
-    while proxy.to_server + proxy.to_client < end and child.poll() is None:
-        time.sleep(0.002)
-    child.kill()
-    assert child.wait() < 0, "it ended before it was killed"
+def killed(
+    arguments: list[str],
+    proxy: CountingProxy,
+    num_bytes: int,
+    until: Callable[[], bool] = lambda: True,
+) -> None:
+    """Run ``ramie`` and kill it after so many bytes: no more pass, so that it cannot end.
+
+    Before, wait until what passed has come to what ``until`` says.
+    """
+    with proxy.holding_back(num_bytes) as holding:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "pipelines.cli", *arguments], env=os.environ
+        )
+        while not (holding.is_set() and until()) and child.poll() is None:
+            time.sleep(0.002)
+        child.kill()
+        assert child.wait() < 0, "it ended before it was killed"
+
+
+def partly_there(store: Path) -> int:
+    """Return how many bytes there are of files that a pull has begun."""
+    return sum(path.stat().st_size for path in store.rglob(".tmp-pull-*"))
+
+
+def is_partly_there(store: Path, num_bytes: int) -> bool:
+    return partly_there(store) >= num_bytes
 
 
 @pytest.mark.slow
@@ -202,7 +223,6 @@ def test_killed_again_and_again_only_what_is_missing_travels(
     store, back = tmp_path / "store", tmp_path / "back"
     make_store(store, recorded=1, size=26 * MIB)
     size = sum(map(len, files_of(store).values()))
-    proxy.bytes_per_second = 30 * MIB
     for _ in range(2):
         killed(["push", str(store), url, "--threads", "1"], proxy, 11 * MIB)
         assert not [name for name in files_there(url) if name.endswith("manifest.json")]
@@ -210,13 +230,14 @@ def test_killed_again_and_again_only_what_is_missing_travels(
     # Of each run, the part that was under way is lost.
     assert proxy.to_server < size + 2 * bucket.PART_BYTES + HEADS
     assert done.sent_bytes < size - 2 * bucket.PART_BYTES + HEADS
-    proxy.to_client = 0
-    for _ in range(2):
-        killed(["pull", url, str(back), "--threads", "1"], proxy, 11 * MIB)
+    for run in (1, 2):
+        # Of each run, all that passed is there, but what is in the buffers of the process.
+        arrived = partial(is_partly_there, back, run * 10 * MIB)
+        killed(["pull", url, str(back), "--threads", "1"], proxy, 11 * MIB, arrived)
         assert not (back / "manifest.json").exists()
+    there, proxy.to_client = partly_there(back), 0
     pull(url, back, PULL)
-    # Of each run, what was in the buffers of the process.
-    assert proxy.to_client < size + 2 * 5 * MIB + HEADS
+    assert proxy.to_client < size - there + HEADS
     assert files_of(back) == files_of(store)
     assert verify_store(back).ok
 
@@ -308,6 +329,34 @@ def test_two_pushers_of_one_store_at_once_leave_it_whole(
     for thread in threads:
         thread.join()
     assert not failures
+    pull(url, tmp_path / "back", PULL)
+    assert files_of(tmp_path / "back") == files_of(store)
+
+
+def test_an_upload_that_another_pusher_ends_before_its_parts_are_listed_is_begun_anew(
+    proxy: CountingProxy, tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fsspec
+
+    store = tmp_path / "store"
+    make_store(store, recorded=1, size=9 * MIB)
+    listed = bucket._uploads
+    ended: list[dict[str, Any]] = []
+    fs = fsspec.filesystem("s3", use_listings_cache=False, skip_instance_cache=True)
+    (large,) = (name for name, data in files_of(store).items() if len(data) > bucket.PART_BYTES)
+    where = {"Bucket": BUCKET, "Key": f"{url.removeprefix(f's3://{BUCKET}/')}/{large}"}
+    fs.call_s3("create_multipart_upload", **where)
+
+    def ended_once_seen(*given: Any) -> list[dict[str, Any]]:
+        seen = listed(*given)
+        if not ended:
+            ended.extend(seen)
+            fs.call_s3("abort_multipart_upload", **where, UploadId=seen[0]["UploadId"])
+        return seen
+
+    monkeypatch.setattr(bucket, "_uploads", ended_once_seen)
+    push(store, url, PUSH)
+    assert ended
     pull(url, tmp_path / "back", PULL)
     assert files_of(tmp_path / "back") == files_of(store)
 

@@ -36,11 +36,16 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any
     """
     pytest.importorskip("ray", reason="needs the extra [ray]")
     folder = tmp_path_factory.mktemp("ray")
-    # Workers import this folder, too.
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
+    environment = {
+        **os.environ,
+        # Workers import this folder, too.
+        "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path]),
+        # Where other tests fill the memory, Ray would kill workers of ours.
+        "RAY_memory_monitor_refresh_ms": "0",
+    }
     command = [sys.executable, str(HERE / "ray_child.py"), str(folder)]
     done = subprocess.run(
-        command, capture_output=True, text=True, env=environment, timeout=500, check=False
+        command, capture_output=True, text=True, env=environment, timeout=2500, check=False
     )
     assert done.returncode == 0, done.stderr
     return folder, last_json(done.stdout)

@@ -61,7 +61,7 @@ def use_in_children(store: str, method: str, name: ReaderName) -> None:
         assert read_all(reader) == expected()
         assert all(answers.get() for _ in children)
         for child in children:
-            child.join(60)
+            child.join(300)
             assert child.exitcode == 0
         assert read_all(reader) == expected()
 
@@ -125,7 +125,7 @@ def test_an_open_reader_works_in_parent_and_children_before_and_after_the_start(
     store: Path, method: str, name: ReaderName
 ) -> None:
     call = f"use_in_children({str(store)!r}, {method!r}, {name!r})"
-    assert in_a_fresh_process(call).wait(120) == 0
+    assert in_a_fresh_process(call).wait(600) == 0
 
 
 @pytest.mark.parametrize(("workers", "method"), [(0, ""), (2, "fork"), (2, "spawn")])
@@ -133,7 +133,7 @@ def test_a_data_loader_reads_every_post_with_and_without_workers(
     store: Path, workers: int, method: str
 ) -> None:
     call = f"load({str(store)!r}, {workers}, {method!r})"
-    assert in_a_fresh_process(call).wait(120) == 0
+    assert in_a_fresh_process(call).wait(600) == 0
 
 
 def test_of_many_processes_that_open_a_new_store_one_prepares_it_and_all_read_it(
@@ -143,7 +143,7 @@ def test_of_many_processes_that_open_a_new_store_one_prepares_it_and_all_read_it
     call = f"open_when_told({str(store)!r}, {str(start)!r})"
     children = [in_a_fresh_process(call) for _ in range(4)]
     start.touch()
-    assert [child.wait(120) for child in children] == [0] * 4
+    assert [child.wait(600) for child in children] == [0] * 4
     files = sorted(path.name.split("-")[0] for path in (store / "local").glob("*.lmdb"))
     assert files == ["features", "images"]
     assert not list((store / "local").glob(".tmp-*"))
@@ -165,13 +165,13 @@ def test_who_comes_while_the_store_is_prepared_waits_and_does_not_do_it_again(
     monkeypatch.setattr(DerivedReader, "_fill", slow)
 
     def open_later() -> None:
-        begun.wait(5)
+        begun.wait(60)
         open_store(store).close()
 
     second = threading.Thread(target=open_later)
     second.start()
     open_store(store).close()
-    second.join(10)
+    second.join(60)
     assert not second.is_alive()
     assert len(made) == 1
 
@@ -253,7 +253,7 @@ def fork_while_reading(store: str) -> None:
 
         def slowly() -> None:
             begun.set()
-            going_on.wait(60)
+            going_on.wait(600)
 
         busy = threading.Thread(target=reader._cache._unless_changed, args=(slowly,))
         busy.start()
@@ -262,7 +262,7 @@ def fork_while_reading(store: str) -> None:
         answers = context.SimpleQueue()
         child = context.Process(target=answer_whole, args=(reader, answers))
         child.start()
-        child.join(30)
+        child.join(300)
         child.kill()
         going_on.set()
         busy.join()
@@ -270,4 +270,4 @@ def fork_while_reading(store: str) -> None:
 
 
 def test_a_fork_in_the_middle_of_a_read_stops_no_read_of_the_child(store: Path) -> None:
-    assert in_a_fresh_process(f"fork_while_reading({str(store)!r})").wait(120) == 0
+    assert in_a_fresh_process(f"fork_while_reading({str(store)!r})").wait(600) == 0

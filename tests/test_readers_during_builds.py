@@ -73,10 +73,10 @@ def keep_building(path: Path, stop: EventType) -> None:
 
 
 def keep_reading(path: Path, reader: Any, expected: list[str], told: Queue[Any]) -> None:
-    """Open and read everything again and again; tell how many stores were seen, or the error."""
+    """Open and read everything again and again, until two stores were seen; tell, or the error."""
     whole: Counter[int] = Counter()
     try:
-        while whole.total() < READS:
+        while whole.total() < READS or len(whole) < 2:
             try:
                 with open_store(path, reader=reader) as store:
                     number = generation_of(store)
@@ -123,14 +123,18 @@ def test_a_store_that_is_replaced_again_and_again_is_read_whole_or_said_to_have_
     builder = SPAWN.Process(target=keep_building, args=(path, stop))
     for one in (builder, *readers):
         one.start()
-    answers = [told.get(timeout=120) for _ in readers]
-    stop.set()
-    for one in (builder, *readers):
-        one.join()
+    try:
+        answers = [told.get(timeout=600) for _ in readers]
+        stop.set()
+        for one in (builder, *readers):
+            one.join(600)
+    finally:
+        # What is left is waited for where Python ends, and would hold up whoever runs the tests.
+        for one in (builder, *readers):
+            one.kill()
     # The number of different stores that each reader saw, unless something went wrong.
     assert all(isinstance(answer, int) for answer in answers), answers
     assert builder.exitcode == 0
-    assert max(answers) > 1
 
 
 def test_a_reader_of_a_replaced_store_says_so_once_it_needs_a_file_that_is_gone(

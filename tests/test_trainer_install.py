@@ -57,7 +57,7 @@ def test_what_a_trainer_does_needs_nothing_that_builds() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
 
     assert done.returncode == 0, done.stderr[-2000:]

@@ -50,27 +50,37 @@ def steps_in(checkpoint: Path) -> int:
     return step
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(
+    ("seed", "save_every_s"), [(1, 0.0), (2, 0.3)], ids=["while-it-saves", "after-it-saved"]
+)
 def test_a_training_killed_in_an_epoch_ends_with_the_same_weights(
-    tmp_path: Path, seed: int
+    tmp_path: Path, seed: int, save_every_s: float
 ) -> None:
     model: dict[str, Any] = {"text_encoder": encoder_in(tmp_path, 0.1), "dropout": 0.2}
     settings = {"epochs": 8, "accumulate": 2, "mismatch": 0.3, "patience": 7, "seed": seed}
     killed, straight = tmp_path / "killed", tmp_path / "straight"
     chance = random.Random(seed)
-    at_least = chance.randrange(2, 20)
-    order = {"out": str(killed), "model": model, "train": settings, "save_every_s": 0.05}
-    with subprocess.Popen(
-        command(order), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as child:
-        while child.poll() is None:
-            step = steps_in(killed / FILES[0])
-            if step >= at_least and 0 < step % STEPS_PER_EPOCH < STEPS_PER_EPOCH - 1:
-                child.kill()
-                break
-            time.sleep(chance.uniform(0.0, 0.01))
+    # All in one epoch: the first step of it is saved, whatever the clock says, and at the last
+    # but one nothing goes on. In between is any moment of a step, or of a file being written.
+    first = STEPS_PER_EPOCH * chance.randrange(4) + 1
+    last = first + STEPS_PER_EPOCH - 3
+    rests = [(first - 1, save_every_s + 0.1), (last, 600.0)]
+    order = {"out": str(killed), "model": model, "train": settings, "save_every_s": save_every_s}
+    child = subprocess.Popen(
+        command({**order, "rests": rests}),
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while child.poll() is None and steps_in(killed / FILES[0]) < first:
+            time.sleep(0.005)
+        time.sleep(chance.uniform(0.0, 0.2))
+    finally:
+        child.kill()
+        child.wait()
     assert child.returncode == -signal.SIGKILL
-    assert at_least <= steps_in(killed / FILES[0]) < 8 * STEPS_PER_EPOCH
+    assert first <= steps_in(killed / FILES[0]) <= last
 
     for run in (killed, straight):
         torch.manual_seed(chance.randrange(1000))  # whatever happened in between

@@ -21,6 +21,8 @@ from training_helpers import (
 )
 
 from cache.errors import InputError
+from model.batch import Batch
+from model.network import Extractor, Losses
 from model.run import read_tensors
 from model.training import train
 from model.training.ranks import joined
@@ -133,6 +135,29 @@ def test_two_tasks_in_two_processes_where_a_step_leaves_a_head_unused(folder: Pa
 
     assert ended.returncode == 0, ended.stderr
     assert_same_curve(alone, folder / "both-joint")
+
+
+@pytest.mark.parametrize("fusion", ["more", "hvpnet"])
+def test_a_second_encoder_and_a_prefix_that_steps_without_photos_leave_unused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, fusion: str
+) -> None:
+    orders = [order_for(folder, f"{name}{fusion}") for name in ("", "both-")]
+    for order in orders:
+        order["model"]["fusion"] = fusion
+    forward, with_photos = Extractor.forward, set[bool]()
+
+    def watched(network: Extractor, batch: Batch) -> Losses:
+        with_photos.update(bool(stacked.mask.any()) for stacked in batch.arrays.values())
+        return forward(network, batch)
+
+    monkeypatch.setattr(Extractor, "forward", watched)
+    alone = train_here(orders[0])
+    assert with_photos == ({True, False} if fusion == "hvpnet" else set())
+
+    ended = train_in_child(orders[1], processes=2)
+
+    assert ended.returncode == 0, ended.stderr
+    assert_same_curve(alone, folder / f"both-{fusion}")
 
 
 @pytest.mark.parametrize("busy_s", [0.0, 5.0], ids=["that-waits-for-it", "that-is-busy"])

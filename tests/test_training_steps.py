@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -28,7 +29,9 @@ from model.training.subset import chosen_posts
 def trained(folder: Path, name: str, dropout: float = 0.0, **train_changes: Any) -> TrainReport:
     """Train the posts of the child for two epochs of six steps, or to ``stop_after``."""
     stop_after = train_changes.pop("stop_after", None)
-    model = model_settings(text_encoder=encoder_in(folder, dropout), dropout=dropout)
+    fusion = train_changes.pop("fusion", "synthesis")
+    encoder = encoder_in(folder, dropout)
+    model = model_settings(text_encoder=encoder, dropout=dropout, fusion=fusion)
     settings = train_settings(**{"mismatch": 0.3, **train_changes})
     return train(store_of(), "entities", model, settings, folder / name, stop_after=stop_after)
 
@@ -70,9 +73,11 @@ def test_an_unfinished_run_goes_on_with_other_costs_and_nothing_else(tmp_path: P
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler is here")
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
-def test_compiled_steps_are_the_same_steps(tmp_path: Path) -> None:
-    trained(tmp_path, "plain")
-    trained(tmp_path, "compiled", compile=True)
+# Others, whose keys and values stand beside the encoder's, take minutes to be translated.
+@pytest.mark.parametrize("fusion", ["synthesis", "more"])
+def test_compiled_steps_are_the_same_steps(tmp_path: Path, fusion: str) -> None:
+    trained(tmp_path, "plain", fusion=fusion)
+    trained(tmp_path, "compiled", fusion=fusion, compile=True)
 
     assert losses(tmp_path / "compiled") == pytest.approx(losses(tmp_path / "plain"), rel=1e-5)
     assert 0 < largest_difference(tmp_path / "plain", tmp_path / "compiled") < 1e-4
@@ -240,6 +245,40 @@ def test_a_share_trains_on_its_posts_and_their_labels_only(tmp_path: Path) -> No
     assert int(result.counts[:, [0, 2]].sum()) == 20  # what is not known is missed, not dropped
 
 
+def test_a_share_learns_the_relations_of_its_posts_only(tmp_path: Path) -> None:
+    posts = [
+        stored(
+            f"{split}-{n}",
+            "velora in tamber",
+            relation=f"R{n}",
+            mentions=(Span(0, 1), Span(2, 3)),
+            split=split,
+        )
+        for split in ("train", "dev")
+        for n in range(20)
+    ]
+    store = MemoryStore(posts, 0)
+    settings = train_settings(share=0.2, epochs=1)
+
+    train(store, "relations", model_settings(fusion="text_only"), settings, tmp_path)
+
+    chosen = chosen_posts(store.example_ids("train"), 0.2, settings.seed)
+    known = {f"R{name.removeprefix('train-')}" for name in chosen}
+    assert set(read_run(tmp_path).labels) == known
+    result = evaluate(tmp_path, store, "dev")
+    assert result.unseen_labels.keys() == {f"R{n}" for n in range(20)} - known
+    assert int(result.counts[:, [0, 2]].sum()) == 20  # what is not known is missed, not dropped
+
+
+def told_of(run: Path) -> list[str]:
+    """Return what is to be said of each evaluated epoch, as a pattern; of its speed anything."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [
+        rf"loss {line['train_loss']:.3f}, dev F1 {100 * line['dev_f1']:.1f}, \d+ posts/s"
+        for line in lines
+    ]
+
+
 def test_where_no_bar_can_be_shown_each_evaluation_is_a_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -247,10 +286,38 @@ def test_where_no_bar_can_be_shown_each_evaluation_is_a_line(
     train(store_of(), "entities", model, train_settings(), tmp_path, progress=True)
 
     lines = capsys.readouterr().err.splitlines()
-    first, second = [line for line in lines if line.startswith("train:")]
-    said = r"train: step {} of 12, epoch {}, dev F1 \d+\.\d, \d+ posts/s, 00:\d\d left"
-    assert re.fullmatch(said.format(6, 1), first)
-    assert re.fullmatch(said.format(12, 2), second)
+    said = [line for line in lines if line.startswith("train:")]
+    assert losses(tmp_path)[1] < losses(tmp_path)[0]
+    for epoch, (told, line) in enumerate(zip(told_of(tmp_path), said, strict=True), 1):
+        start = f"train: step {6 * epoch} of 12, epoch {epoch}, "
+        assert re.fullmatch(rf"{start}{told}, 00:\d\d left", line)
+
+
+class Terminal(io.StringIO):
+    """Standard error of a person who watches."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_a_bar_says_the_same_and_no_line_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = model_settings(text_encoder=encoder_in(tmp_path), fusion="text_only")
+    left: list[str] = []
+    for stop_after in (3, None):
+        terminal = Terminal()
+        monkeypatch.setattr("sys.stderr", terminal)
+        settings, run = train_settings(), tmp_path / "run"
+        train(store_of(), "entities", model, settings, run, progress=True, stop_after=stop_after)
+        assert "train: step" not in terminal.getvalue()
+        bars = re.findall(r"train: [^\r\n]+", terminal.getvalue())
+        left.append(bars[-1])
+
+    # How far, how long, how long it will take, how fast, and the figures.
+    bar = r"train: +{}%\|.*\| {}/12 \[00:\d\d<00:\d\d, +[\d.]+(step/s|s/step), {}\]"
+    assert re.fullmatch(bar.format(25, 3, r"loss \d+\.\d{3}, dev F1 -, \d+ posts/s"), left[0])
+    assert re.fullmatch(bar.format(100, 12, told_of(tmp_path / "run")[1]), left[1])
 
 
 def test_a_loss_that_is_not_finite_names_the_posts(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 from connect_proxy import Asked, ConnectProxy, Reply, Script
@@ -45,6 +46,9 @@ def proxy(tmp_path: Path) -> Iterator[ConnectProxy]:
     with ConnectProxy(tmp_path, duckduckgo()) as opened:
         yield opened
 
+
+# What is not left at once lasts a minute here, or longer. A busy machine stands still for seconds.
+AT_ONCE_S = 15.0
 
 Place = tuple[Query, Callable[[Reply], Script]]
 
@@ -139,7 +143,7 @@ def test_a_huge_answer_is_refused_before_it_is_read(
     request = WebApi(WebSettings()).request(query, 5)
 
     with pytest.raises(Refused, match="sent more than 4,194,304 bytes"):
-        client(proxy, deadline_s=20).send(request)
+        client(proxy).send(request)
 
 
 def drip(proxy: ConnectProxy) -> Iterator[bytes]:
@@ -147,19 +151,29 @@ def drip(proxy: ConnectProxy) -> Iterator[bytes]:
         yield b"x"
 
 
-def test_a_server_that_hangs_or_drips_is_left_in_time(proxy: ConnectProxy, place: Place) -> None:
+def test_a_server_that_hangs_is_left_in_time(proxy: ConnectProxy, place: Place) -> None:
     query, script = place
-    request = WebApi(WebSettings()).request(query, 5)
+    proxy.script = hang(proxy, script)
+    start = time.monotonic()
+    with pytest.raises(NoAnswer, match="timed out"):
+        client(proxy, timeout_s=0.3).send(WebApi(WebSettings()).request(query, 5))
+    assert time.monotonic() - start < AT_ONCE_S
 
-    hanging = hang(proxy, script)
-    dripping = script(Reply(body=drip(proxy)))
-    for kind, timeout_s, deadline_s in ((hanging, 0.3, 20.0), (dripping, 20.0, 0.8)):
-        proxy.script = kind
+
+def test_a_server_that_drips_is_left_in_time_and_was_reached(
+    proxy: ConnectProxy, place: Place
+) -> None:
+    query, script = place
+    # The second time for a machine that stood still before the first byte came.
+    for deadline_s in (1.0, 20.0):
+        proxy.script = script(Reply(body=drip(proxy)))
         start = time.monotonic()
-        with pytest.raises(NoAnswer, match="timed out") as failure:
-            client(proxy, timeout_s, deadline_s).send(request)
-        assert time.monotonic() - start < 2
-        assert failure.value.reached or kind is hanging
+        with pytest.raises(NoAnswer, match=r"timed out|took longer") as failure:
+            client(proxy, deadline_s=deadline_s).send(WebApi(WebSettings()).request(query, 5))
+        assert time.monotonic() - start < deadline_s + AT_ONCE_S
+        if failure.value.reached:
+            break
+    assert failure.value.reached
 
 
 def test_an_answer_that_breaks_off_is_no_answer(proxy: ConnectProxy, place: Place) -> None:
@@ -198,18 +212,32 @@ def test_a_message_has_neither_question_nor_token(proxy: ConnectProxy) -> None:
 
 
 def test_token_and_images_share_one_deadline(proxy: ConnectProxy) -> None:
-    patient = hang(proxy, WHERE["images"][1])
+    answers = duckduckgo()
 
     def script(asked: Asked) -> Reply:
         if asked.path == "/":
-            proxy.closing.wait(1.2)
-        return patient(asked)
+            proxy.closing.wait(0.5)
+        return answers(asked)
 
+    class Noting:
+        """A `primp.Client` that notes how long each exchange may take."""
+
+        def __init__(self, client: Any) -> None:
+            self._client = client
+
+        def request(self, *given: Any, **named: Any) -> Any:
+            may_take_s.append(named["timeout"])
+            return self._client.request(*given, **named)
+
+    may_take_s: list[float] = []
     proxy.script = script
-    start = time.monotonic()
-    with pytest.raises(NoAnswer):
-        client(proxy, 20, deadline_s=1.5).send(WebApi(WebSettings()).request(IMAGES, 5))
-    assert time.monotonic() - start < 2.5
+    asking = client(proxy, deadline_s=60)
+    through = asking._engines["images"].http_client
+    through.client = Noting(through.client)
+    asking.send(WebApi(WebSettings()).request(IMAGES, 5))
+    for_token, for_images = may_take_s
+    assert for_token <= 60
+    assert for_images <= for_token - 0.5
 
 
 def test_nobody_listening_is_unavailable(proxy: ConnectProxy) -> None:
@@ -274,7 +302,7 @@ from cache.records import Query
 
 address, ca_file = sys.argv[1:]
 client = EngineClient(
-    WebSettings(proxy=address), timeout_s=30, deadline_s=30, ca_file=Path(ca_file)
+    WebSettings(proxy=address), timeout_s=60, deadline_s=60, ca_file=Path(ca_file)
 )
 request = WebApi(WebSettings()).request(Query("sentence", "text", text="x"), 5)
 try:
@@ -289,15 +317,15 @@ def test_ctrl_c_gets_through_while_the_server_hangs(proxy: ConnectProxy) -> None
     command = [sys.executable, "-c", INTERRUPTED, proxy.address, str(proxy.ca_file)]
     with subprocess.Popen(command) as child:
         try:
-            deadline = time.monotonic() + 15
+            deadline = time.monotonic() + 120
             while not proxy.asked:
                 assert time.monotonic() < deadline
                 assert child.poll() is None
                 time.sleep(0.02)
             start = time.monotonic()
             child.send_signal(signal.SIGINT)
-            assert child.wait(10) == 7
-            assert time.monotonic() - start < 2
+            assert child.wait(60) == 7
+            assert time.monotonic() - start < AT_ONCE_S
         finally:
             child.kill()
 

@@ -55,9 +55,9 @@ def test_text_is_cut_after_a_word_where_there_is_one() -> None:
 
 @pytest.mark.parametrize("text", ["<" * 10**6, "<a " * 10**6, "&lt;" * 10**6, "<![" * 10**6])
 def test_hostile_markup_takes_no_time(text: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     clean_text(text, 2000)
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,8 @@ def run(order: dict[str, Any]) -> None:
     store = store_of(**order.get("store", {}))
     if "die_at" in order:
         _die_at(order["die_at"], order.get("busy_s", 0.0))
+    if "rests" in order:
+        _rest_at(dict(order["rests"]))
     if "room_mb" in order:
         _leave_room(order["room_mb"])
     report = train(
@@ -100,6 +102,19 @@ def _die_at(step: int, busy_s: float) -> None:
         return parts(self, at, ranks)
 
     model.training.plan.Plan.parts = disturbed  # type: ignore[method-assign,assignment]
+
+
+def _rest_at(rests: dict[int, float]) -> None:
+    """Have the training do nothing for so many seconds where a step begins, by its number."""
+    import model.training.plan
+
+    parts = model.training.plan.Plan.parts
+
+    def resting(self: Any, at: int, ranks: Any) -> Any:
+        time.sleep(rests.get(at, 0.0))
+        return parts(self, at, ranks)
+
+    model.training.plan.Plan.parts = resting  # type: ignore[method-assign,assignment]
 
 
 def _leave_room(megabytes: int) -> None:

@@ -64,7 +64,7 @@ def train_in_child(order: dict[str, Any], processes: int = 1) -> subprocess.Comp
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
 

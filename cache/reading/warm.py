@@ -7,6 +7,8 @@ import threading
 from pathlib import Path
 from typing import Final
 
+# Name of the threads that read.
+WARMING: Final = "warm"
 _PIECE_BYTES: Final = 1 << 20
 # More than this share of the machine's memory would push out what others need.
 _MEMORY_SHARE: Final = 0.5
@@ -23,7 +25,7 @@ def warm(path: Path) -> threading.Thread | None:
     if size > _MEMORY_SHARE * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
         os.close(descriptor)
         return None
-    thread = threading.Thread(target=_read_all, args=(descriptor,), daemon=True)
+    thread = threading.Thread(target=_read_all, name=WARMING, args=(descriptor,), daemon=True)
     thread.start()
     return thread
 

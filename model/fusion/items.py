@@ -34,7 +34,7 @@ class Items:
     """
 
     logits: Float[Tensor, "windows heads units items"]
-    values: Float[Tensor, "windows #units items dim"]
+    values: Float[Tensor, "windows _units items dim"]
     summary: Float[Tensor, "windows items dim"]
     key: Float[Tensor, "windows items dim"]
     odds: Float[Tensor, "windows items"]

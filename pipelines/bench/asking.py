@@ -16,7 +16,9 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,7 +40,8 @@ _POLL_S: Final = 0.005
 # After the request that a kill waits for: so long, at most, until the kill. A shard takes less to
 # be asked, curated and written, so that kills hit every stage.
 _LONGEST_DELAY_S: Final = 0.5
-_SETTLED_S: Final = 1.0
+# Only what still holds a connection of a build that was killed takes so long to settle.
+_LONGEST_SETTLING_S: Final = 60.0
 _RECIPE: Final = """
 shard_size = 50
 [dataset]
@@ -160,8 +163,7 @@ def _disturbed(
         story.kills += build.poll() is None
         build.kill()
         build.wait()
-        # The server may still be about to log what it was answering.
-        time.sleep(_SETTLED_S)
+        _let_settle(server)
         answered = [one.question for one in server.log if one.answered and _is_post(one)]
         story.under_way += answered[-1:]
     offline = _finish(_start(recipe, store, "--offline"), store)
@@ -172,6 +174,20 @@ def _disturbed(
             story.log = server.log
             return story
     raise InputError(f"the build has unfinished posts after {_MOST_RUNS} runs. See {store}.")
+
+
+def _let_settle(server: ReplayServer) -> None:
+    """Wait until the server has logged whatever a build asked that was killed.
+
+    Connections are taken in turn: once this one is answered, all of the build's were taken. They
+    ended with the build, and so do they here when their requests are answered, or given up.
+    """
+    with closing(HTTPConnection(server.address.rpartition("/")[2])) as connection:
+        connection.request("GET", "/")
+        connection.getresponse().read()
+    end = time.monotonic() + _LONGEST_SETTLING_S
+    while server.num_connections and time.monotonic() < end:
+        time.sleep(_POLL_S)
 
 
 def _start(recipe: Path, store: Path, *options: str) -> subprocess.Popen[bytes]:

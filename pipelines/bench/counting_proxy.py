@@ -6,7 +6,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 # Gets what travels and whether it goes to the server; returns what is to arrive.
@@ -33,6 +33,8 @@ class CountingProxy:
         self.tamper: Tamper | None = None
         self.bytes_per_second = bytes_per_second
         self._free_at = 0.0
+        self._room = float("inf")
+        self._holding, self._let_go = threading.Event(), threading.Event()
         self._target = ("127.0.0.1", target_port)
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -43,6 +45,26 @@ class CountingProxy:
     def url(self) -> str:
         """Address of the proxy."""
         return f"http://127.0.0.1:{self.port}"
+
+    @contextlib.contextmanager
+    def holding_back(self, num_bytes: int) -> Iterator[threading.Event]:
+        """Let so many bytes more pass, over all connections, and then none until the end.
+
+        Whoever needs more can be killed without hurry. What is held back is lost in the end, with
+        its connections.
+
+        Yields:
+            Set once something is held back.
+        """
+        with self._lock:
+            self._holding, self._let_go = threading.Event(), threading.Event()
+            self._room = num_bytes
+        try:
+            yield self._holding
+        finally:
+            with self._lock:
+                self._room = float("inf")
+            self._let_go.set()
 
     def close(self) -> None:
         """Take no more connections."""
@@ -77,9 +99,20 @@ class CountingProxy:
         if self._free_at - now > _SHORTEST_SLEEP_S:
             time.sleep(self._free_at - now)
 
+    def _passes(self, num_bytes: int) -> bool:
+        """Return whether so many bytes may pass; False comes once nobody holds them back."""
+        with self._lock:
+            if self._room > 0:
+                self._room -= num_bytes
+                return True
+            holding, let_go = self._holding, self._let_go
+        holding.set()
+        let_go.wait()
+        return False
+
     def _pump(self, source: socket.socket, sink: socket.socket, up: bool) -> None:
         with contextlib.suppress(OSError):
-            while data := source.recv(_PIECE_BYTES):
+            while (data := source.recv(_PIECE_BYTES)) and self._passes(len(data)):
                 with self._lock:
                     self._wait_for_turn(len(data))
                     self.to_server += len(data) * up

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
-import socket
+import select
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from typing import Final
 
-_START_S: Final = 60.0
+_START_S: Final = 300.0
 BUCKET: Final = "ramie-bench"
+# Takes a free port itself, so that nobody else can take it meanwhile, and tells it.
+_SERVE: Final = """
+import threading
+from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+server.start()
+print(server.get_host_and_port()[1], flush=True)
+threading.Event().wait()
+"""
 
 
 def s3_environment(endpoint: str) -> dict[str, str]:
@@ -32,28 +40,29 @@ def s3_environment(endpoint: str) -> dict[str, str]:
 @contextmanager
 def s3_server() -> Iterator[int]:
     """Run a server with one empty bucket, `BUCKET`, and yield its port; needs ``moto[server]``."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        _make_bucket(server, port)
-        yield port
-    finally:
-        server.kill()
-        server.wait()
-
-
-def _make_bucket(server: subprocess.Popen[bytes], port: int) -> None:
-    end = time.monotonic() + _START_S
-    while server.poll() is None and time.monotonic() < end:
-        connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    command = [sys.executable, "-c", _SERVE]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
         try:
-            connection.request("PUT", f"/{BUCKET}")
-            if connection.getresponse().status == 200:
-                return
-        except OSError:
-            time.sleep(0.05)
+            port = _port_of(server)
+            _make_bucket(port)
+            yield port
         finally:
-            connection.close()
-    raise RuntimeError("the S3 server did not start: is moto[server] installed?")
+            server.kill()
+
+
+def _port_of(server: subprocess.Popen[bytes]) -> int:
+    """Return what a server says once it listens, or raise if it ends or takes too long."""
+    assert server.stdout is not None
+    told, _, _ = select.select([server.stdout], [], [], _START_S)
+    line = server.stdout.readline() if told else b""
+    if not line:
+        raise RuntimeError("the S3 server did not start: is moto[server] installed?")
+    return int(line)
+
+
+def _make_bucket(port: int) -> None:
+    with closing(HTTPConnection("127.0.0.1", port, timeout=_START_S)) as connection:
+        connection.request("PUT", f"/{BUCKET}")
+        status = connection.getresponse().status
+    if status != 200:
+        raise RuntimeError(f"the S3 server made no bucket: status {status}.")

@@ -6,6 +6,7 @@ import ctypes
 import mmap
 import os
 import random
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -15,6 +16,7 @@ from typing import Final
 
 from cache.errors import StoreError
 from cache.reading.derived_file import Form
+from cache.reading.warm import WARMING
 from pipelines.bench.figures import Figure
 from pipelines.bench.store_peers import opened_peer
 from pipelines.bench.store_posts import PostMaker
@@ -22,11 +24,9 @@ from pipelines.bench.store_reading import RAW, StorePosts, compare, read_all
 
 _MAP: Final = "plain memory map"
 _FORMS: Final[tuple[Form, ...]] = ("lmdb", "packed")
-_PATIENCE_S: Final = 20
 _READS: Final = 500
 _ROUNDS: Final = 3
 _MOST_LEFT: Final = 0.01
-_ENOUGH: Final = 0.95
 
 
 def bench_cold(maker: PostMaker, store: Path, folder: Path) -> list[Figure]:
@@ -65,8 +65,7 @@ def bench_cold(maker: PostMaker, store: Path, folder: Path) -> list[Figure]:
                     drop(files)
                     ours.reader.prefetch([])
                     rates[name] = max(rates.get(name, 0.0), _rate(ours.whole, order, hint))
-                    if name.endswith("background"):
-                        _wait_for(files)
+                    _wait_for_background()
     figures = [Figure(f"posts/s, first {len(order)}, cold, {name}", rates[name]) for name in rates]
     for form in _FORMS:
         ratio = max(rates[f"{form}, prefetched"], rates[f"{form}, read in the background"])
@@ -86,11 +85,11 @@ def _rate(
     return len(order) / (time.perf_counter() - started)
 
 
-def _wait_for(files: Sequence[Path]) -> None:
-    """Return when what reads in the background is through, or is not to be expected any more."""
-    give_up = time.monotonic() + _PATIENCE_S
-    while time.monotonic() < give_up and any(resident_share(path) < _ENOUGH for path in files):
-        time.sleep(0.05)
+def _wait_for_background() -> None:
+    """Return when nothing is read in the background: it would bring back what is dropped."""
+    for thread in threading.enumerate():
+        if thread.name == WARMING:
+            thread.join()
 
 
 def drop(files: Sequence[Path]) -> None:

@@ -46,16 +46,30 @@ class Listener(ThreadingHTTPServer):
         self._open_lock = threading.Lock()
         super().__init__(place, _Handler)
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Speak TLS in the connection's own thread, so that nobody waits for a slow handshake."""
+    @property
+    def num_open(self) -> int:
+        """How many connections there are: taken, and not ended yet."""
+        with self._open_lock:
+            return len(self._open)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Note a connection before it has a thread, so that `server_close` knows every one."""
         try:
             if self._tls is not None:
-                # No handshake yet: `server_close` has to know the socket that it happens on.
+                # No handshake yet: nobody else waits for a slow one.
                 request = self._tls.wrap_socket(
                     request, server_side=True, do_handshake_on_connect=False
                 )
-            with self._open_lock:
-                self._open.add(request)
+        except (OSError, ValueError):  # whoever connected went away
+            self.shutdown_request(request)
+            return
+        with self._open_lock:
+            self._open.add(request)
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Speak TLS in the connection's own thread."""
+        try:
             if isinstance(request, ssl.SSLSocket):
                 request.settimeout(_IDLE_S)
                 request.do_handshake()

@@ -77,6 +77,11 @@ class ReplayServer(Closing):
         """For ``ask.vision.endpoint``; the key is `pipelines.replay.http.VISION_KEY`."""
         return f"{self.address}/v1/images:annotate"
 
+    @property
+    def num_connections(self) -> int:
+        """How many connections are open; what came by those that ended is in the log."""
+        return self._listener.num_open
+
     def close(self) -> None:
         """Stop; requests under way are broken off."""
         self._script.close()

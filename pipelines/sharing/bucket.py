@@ -103,8 +103,9 @@ class _MultipartUpload:
 
     def send(self, path: Path, moved: Moved) -> tuple[int, bool]:
         """Return how many bytes travelled, and whether the server has shown what it received."""
-        upload_id, there = self._resume()
+        upload_id, is_new = self._upload()
         try:
+            there = {} if is_new else self._arrived(upload_id)
             return self._send_parts(path, {**self._where, "UploadId": upload_id}, there, moved)
         except FileNotFoundError as error:
             raise TransferFailed(
@@ -130,8 +131,8 @@ class _MultipartUpload:
         )
         return travelled, _fits(answer, f"{_md5(digests).hexdigest()}-{len(parts)}")
 
-    def _resume(self) -> tuple[str, dict[int, str]]:
-        """Return the upload to go on with, and the MD5 of each part that has arrived."""
+    def _upload(self) -> tuple[str, bool]:
+        """Return the upload to go on with, and whether it has just begun."""
         mine = [
             upload
             for upload in _uploads(self._fs, self._where["Bucket"], self._where["Key"])
@@ -139,8 +140,11 @@ class _MultipartUpload:
         ]
         if not mine:
             begun = self._fs.call_s3("create_multipart_upload", **self._where)
-            return str(begun["UploadId"]), {}
-        upload_id = str(max(mine, key=lambda upload: upload["Initiated"])["UploadId"])
+            return str(begun["UploadId"]), True
+        return str(max(mine, key=lambda upload: upload["Initiated"])["UploadId"]), False
+
+    def _arrived(self, upload_id: str) -> dict[int, str]:
+        """Return the MD5 of each part that has arrived."""
         there: dict[int, str] = {}
         marker: dict[str, int] = {}
         while True:
@@ -149,7 +153,7 @@ class _MultipartUpload:
                 part["PartNumber"]: part["ETag"].strip('"') for part in page.get("Parts", [])
             }
             if not page.get("IsTruncated"):
-                return upload_id, there
+                return there
             marker = {"PartNumberMarker": page["NextPartNumberMarker"]}
 
     def _send_part(self, upload: dict[str, str], number: int, data: bytes) -> str:

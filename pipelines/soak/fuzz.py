@@ -87,7 +87,7 @@ def soak(folder: Path, seconds: float, seed: int, out: Path, say: Callable[[str]
 
     Args:
         folder: empty.
-        seconds: how long.
+        seconds: how long; one store is tried in any case.
         seed: of the changes; store number n is the same in each run with it.
         out: made where something is kept.
         say: told now and then how far it is.
@@ -97,7 +97,7 @@ def soak(folder: Path, seconds: float, seed: int, out: Path, say: Callable[[str]
     # All that is imported by reading is imported before the children are made.
     attempt(folder / "sound")
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while not fuzzed.tried or time.monotonic() < end:
         first = fuzzed.tried
         steps = [steps_of(seed, first + number) for number in range(_BATCH)]
         for one, what in _batch(folder, sound, steps, fuzzed, end):

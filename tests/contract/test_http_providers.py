@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import random
-import signal
 import time
 import traceback
 from collections import Counter
@@ -16,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from ctrl_c import seconds_after_ctrl_c
 from live_cases import LIVE_CASES
 from replay_helpers import QUICK, LiveCase
 
@@ -31,7 +31,8 @@ from retrieval.settings import PoliteSettings
 
 ASKED_AT = "2026-11-22T16:00:00Z"
 HASTY = QUICK.model_copy(update={"timeout_s": 0.4, "deadline_s": 1.0})
-PATIENT = QUICK.model_copy(update={"timeout_s": 30.0, "deadline_s": 60.0})
+# What is not left soon lasts a minute here, or longer. A busy machine stands still for seconds.
+SOON_S = 30.0
 
 
 @pytest.fixture(scope="module", params=list(LIVE_CASES))
@@ -109,7 +110,7 @@ def test_garbage_is_unavailable_and_never_an_empty_answer(case: LiveCase, kind: 
 def test_silence_is_unavailable_within_the_deadlines(case: LiveCase) -> None:
     started = time.monotonic()
     refusal(case, Faults(slow=1, slow_s=60), HASTY)
-    assert time.monotonic() - started < HASTY.attempts * HASTY.deadline_s + 1
+    assert time.monotonic() - started < SOON_S
 
 
 def test_an_answer_that_is_late_but_in_time_is_taken(case: LiveCase) -> None:
@@ -142,8 +143,8 @@ def test_a_redirect_to_something_else_is_no_answer(case: LiveCase) -> None:
 
 def test_an_answer_that_is_too_large_is_refused_before_it_is_there(case: LiveCase) -> None:
     started = time.monotonic()
-    refusal(case, Faults(huge=1, huge_bytes=2**33))
-    assert time.monotonic() - started < 5
+    refusal(case, Faults(huge=1, huge_bytes=2**40))
+    assert time.monotonic() - started < SOON_S
 
 
 def test_a_large_answer_within_the_limit_is_taken(case: LiveCase) -> None:
@@ -161,17 +162,12 @@ def test_one_question_that_fails_leaves_the_others_alone(case: LiveCase) -> None
 
 def test_ctrl_c_ends_a_wait_for_a_silent_server_at_once(case: LiveCase) -> None:
     case.server.faults = Faults(slow=1, slow_s=60)
-    provider = case.make(PATIENT)
-    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    signal.setitimer(signal.ITIMER_REAL, 0.3)
-    started = time.monotonic()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            provider.ask(case.queries[:1], 5)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-    assert time.monotonic() - started < 2
+    provider = case.make(QUICK)
+    before = num_requests(case)
+    seconds = seconds_after_ctrl_c(
+        lambda: provider.ask(case.queries[:1], 5), lambda: num_requests(case) > before
+    )
+    assert seconds < SOON_S
 
 
 def test_questions_that_make_the_same_request_share_its_answer_once_each(case: LiveCase) -> None:
@@ -224,7 +220,7 @@ def test_a_recording_is_read_by_another_instance_and_without_a_server(
     for query, body in zip(case.queries, bodies, strict=True):
         assert isinstance(body, bytes)
         assert reader.parse(query, body, ASKED_AT)
-        assert query_key(reader, query, 5) == query_key(case.make(PATIENT), query, 5)
+        assert query_key(reader, query, 5) == query_key(case.make(HASTY), query, 5)
     assert num_requests(case) == before
 
 

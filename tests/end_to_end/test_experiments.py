@@ -19,33 +19,40 @@ from pipelines.reproducing.reproduce import systems_for
 from pipelines.reproducing.tiny import tiny_recipe
 from pipelines.sample.world import WorldSize
 
+TWO = "text_only,synthesis"
 SIZE = WorldSize(train=24, dev=8, test=8, noise=4)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("recipe", "protocol"),
+    ("recipe", "fusions", "protocol"),
     [
-        ("twitter2015", "16 test posts, original labels as the recipe states"),
-        ("mnre", "MNRE, 16 test posts, clean"),
+        ("twitter2015", TWO, "16 test posts, original labels as the recipe states"),
+        ("mnre", TWO, "MNRE, 16 test posts, clean"),
+        ("twitter2017", "", "data of recipe twitter2017"),  # all systems, as is the default
     ],
+    ids=["twitter2015", "mnre", "twitter2017"],
 )
 def test_a_published_setting_is_gone_through_in_one_command(
-    recipe: str, protocol: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: str, fusions: str, protocol: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    call = ["reproduce", recipe, "--size", "tiny", "--fusion", "text_only,synthesis"]
+    call = ["reproduce", recipe, "--size", "tiny"]
+    call += ["--fusion", fusions] if fusions else []
 
     assert main(call) == 0
 
     out = tmp_path / "runs" / "reproduce" / f"{recipe}-tiny"
     result = json.loads((out / "compare.json").read_text())
-    assert [row["system"] for row in result["rows"]] == ["text_only", "synthesis"]
+    store = tmp_path / "data" / "stores" / f"{recipe}-tiny"
+    everything = systems_for(store)
+    assert set(everything) == SYSTEMS.keys() - {"joint"}
+    wanted = fusions.split(",") if fusions else everything
+    assert [row["system"] for row in result["rows"]] == wanted
+    assert result["failures"] == []
     assert result["facts"]["protocol"] == protocol
     assert (out / "plots" / "f1-by-type.svg").is_file()
-    store = tmp_path / "data" / "stores" / f"{recipe}-tiny"
     assert read_manifest(store).counters["evidence"]
-    assert set(systems_for(store)) == SYSTEMS.keys() - {"joint"}
     before = (out / "compare.json").read_bytes()
     assert main(call) == 0
     assert (out / "compare.json").read_bytes() == before
