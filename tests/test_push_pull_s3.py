@@ -277,6 +277,31 @@ def test_parts_of_an_upload_that_was_given_up_are_removed_by_prune(
     assert not uploads_there(url)
 
 
+def test_prune_does_not_mind_an_upload_that_ends_meanwhile(
+    proxy: CountingProxy, tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fsspec
+
+    store = tmp_path / "store"
+    make_store(store, recorded=1)
+    push(store, url, PUSH)
+    fs = fsspec.filesystem("s3", use_listings_cache=False, skip_instance_cache=True)
+    where = {"Bucket": BUCKET, "Key": f"{url.removeprefix(f's3://{BUCKET}/')}/another"}
+    fs.call_s3("create_multipart_upload", **where)
+    listed, ended = bucket._uploads, list[dict[str, Any]]()
+
+    def ended_once_seen(*given: Any) -> list[dict[str, Any]]:
+        seen = list(listed(*given))
+        for upload in seen:
+            fs.call_s3("abort_multipart_upload", **where, UploadId=upload["UploadId"])
+        ended.extend(seen)
+        return seen
+
+    monkeypatch.setattr(bucket, "_uploads", ended_once_seen)
+    push(store, url, PushOptions(prune=True))
+    assert ended
+
+
 def meanwhile(monkeypatch: pytest.MonkeyPatch, store: Path, url: str, how: PushOptions) -> None:
     """Let somebody else push ``store`` just before the next push shows its manifest."""
     original = pushing._publish_recordings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -69,12 +70,14 @@ class BucketRemote(FilesystemRemote):
         """Give up the uploads that interrupted pushes left."""
         with explained(f"tidying {self._url}"):
             for upload in _uploads(self._fs, self._bucket, self._prefix):
-                self._fs.call_s3(
-                    "abort_multipart_upload",
-                    Bucket=self._bucket,
-                    Key=upload["Key"],
-                    UploadId=upload["UploadId"],
-                )
+                # Whoever was at it may have ended it meanwhile.
+                with suppress(FileNotFoundError):
+                    self._fs.call_s3(
+                        "abort_multipart_upload",
+                        Bucket=self._bucket,
+                        Key=upload["Key"],
+                        UploadId=upload["UploadId"],
+                    )
 
     def _put(self, name: str, data: bytes) -> None:
         where = self._where(name)
