@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from model.discovery.pairs import PairReader, pair_reader
 
 RELATIONS = ("sings", "river", "club")
 VIEWS = ("photo", "regions", "found image")
+World = Callable[..., list[StoredExample]]
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -56,6 +57,23 @@ def told_by_words(count: int, split: str, offset: int = 0) -> list[StoredExample
     return posts
 
 
+def told_by_one_word(count: int, split: str, offset: int = 0) -> list[StoredExample]:
+    """Return posts about the same two names, with a word between them that tells the relation."""
+    posts = []
+    for number in range(offset, offset + count):
+        relation = RELATIONS[number % 3]
+        posts.append(
+            stored(
+                f"{split}-{number:03}",
+                f"velora {relation} tamber",
+                relation=relation,
+                mentions=(Span(0, 1), Span(2, 3)),
+                split=split,
+            )
+        )
+    return posts
+
+
 def told_by_evidence(count: int, split: str, offset: int = 0) -> list[StoredExample]:
     """Return posts of the same words; only the passage beside them tells the relation."""
     posts = []
@@ -74,9 +92,7 @@ def told_by_evidence(count: int, split: str, offset: int = 0) -> list[StoredExam
     return posts
 
 
-def pictured(
-    posts: list[StoredExample], telling: Sequence[str] = VIEWS
-) -> list[StoredExample]:
+def pictured(posts: list[StoredExample], telling: Sequence[str] = VIEWS) -> list[StoredExample]:
     """Return the posts with a photo, two regions and a found image.
 
     Args:
@@ -113,8 +129,13 @@ def told_by_images(
     return pictured([replace(post, evidence=()) for post in posts], telling)
 
 
-def chattering(posts: list[StoredExample]) -> list[StoredExample]:
-    """Return the posts with a long word of any letters at their end, different in each.
+def told_by_both(count: int, split: str, offset: int = 0) -> list[StoredExample]:
+    """Return posts whose words, evidence and images all tell."""
+    return pictured(told_by_words(count, split, offset))
+
+
+def chattering(posts: list[StoredExample], letters: int) -> list[StoredExample]:
+    """Return the posts with a word of random letters behind the second name.
 
     It says nothing of the relation, and half of the random spans leave it out.
     """
@@ -122,7 +143,7 @@ def chattering(posts: list[StoredExample]) -> list[StoredExample]:
     for post in posts:
         seen, example = post.example.post, post.example
         chance = np.random.default_rng(list(seen.example_id.encode()))
-        word = "".join(_LETTERS[letter] for letter in chance.integers(len(_LETTERS), size=8))
+        word = "".join(_LETTERS[letter] for letter in chance.integers(len(_LETTERS), size=letters))
         words = replace(seen, tokens=(*seen.tokens, word))
         longer.append(
             replace(

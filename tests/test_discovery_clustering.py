@@ -121,6 +121,43 @@ def test_adaptive_clustering_finds_separate_clouds_and_the_same_ones_again() -> 
     assert torch.equal(state, torch.get_rng_state())
 
 
+def test_sharpening_brings_the_shares_nearer_to_targets_that_are_made_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    points, _ = blobs(80, 4)
+    settings = SelfOreSettings(hidden=16, latent=3, warm_epochs=20, rate=1e-2)
+    made: list[AdaptiveClustering] = []
+    targets: list[Tensor] = []
+
+    class Kept(AdaptiveClustering):
+        def __init__(self, dim: int, clusters: int, settings: SelfOreSettings) -> None:
+            super().__init__(dim, clusters, settings)
+            made.append(self)
+
+    def target(shares: Tensor) -> Tensor:
+        targets.append(target_distribution(shares))
+        return targets[-1]
+
+    monkeypatch.setattr("model.discovery.adaptive.AdaptiveClustering", Kept)
+    monkeypatch.setattr("model.discovery.adaptive.target_distribution", target)
+    for epochs in (0, 1, 2, 20):
+        adapt(points, 4, settings.model_copy(update={"refine_epochs": epochs}), seed=3)
+
+    shares = [clustering(standardised(points)).detach() for clustering in made]
+    # All start alike: one target of the first epoch, two of the first two, and so on.
+    assert len(targets) == 1 + 2 + 20
+    first, renewed = target_distribution(shares[0]), target_distribution(shares[1])
+    torch.testing.assert_close(targets[0], first)
+    torch.testing.assert_close(targets[2], renewed)
+    from_first = [float(divergence(first, each)) for each in shares]
+    assert from_first[0] > from_first[1] > from_first[2]
+    assert from_first[3] < 0.8 * from_first[0]
+    assert float(divergence(renewed, shares[2])) < float(divergence(renewed, shares[1]))
+    for moved in ("centroids", "encode.0.weight", "encode.2.weight"):
+        start, end = (made[place].get_parameter(moved) for place in (0, 3))
+        assert not torch.equal(start, end)
+
+
 @pytest.mark.parametrize("posts", [1, 3])
 def test_there_are_no_more_clusters_than_pairs(posts: int) -> None:
     points, _ = blobs(posts, 1)
